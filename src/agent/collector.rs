@@ -1,0 +1,125 @@
+//! From sensors to the spool, one frame at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Config;
+use crate::frame::Frame;
+use crate::platform::clock::Stamp;
+use crate::platform::host::Host;
+use crate::sensor::{Readings, Sampler, Slot};
+use crate::series::{Kind, Metric, Series, SeriesTable};
+use crate::spool::{HeldFrame, Limits, OpenError, Spool};
+
+const BYTES_WRITTEN: Metric = Metric {
+    name: "iwashi.spool.bytes_written",
+    kind: Kind::Counter,
+    unit: "bytes",
+    source: "iwashi",
+    help: "bytes written to the disk for the spool since iwashi started, file system overhead excluded",
+};
+
+const DROPPED_FRAMES: Metric = Metric {
+    name: "iwashi.spool.dropped_frames",
+    kind: Kind::Counter,
+    unit: "frames",
+    source: "iwashi",
+    help: "frames for which neither disk nor memory had room since iwashi started",
+};
+
+/// Samples frames and keeps them.
+#[derive(Debug)]
+pub struct Collector {
+    sampler: Sampler,
+    table: SeriesTable,
+    /// The spool.
+    pub spool: Spool,
+    frame: Box<Frame>,
+    before: Box<Frame>,
+    own: [Slot; 2],
+    dropped_readings: u64,
+}
+
+impl Collector {
+    /// Opens the sensors of `host` and the spool that `config` names.
+    ///
+    /// # Errors
+    /// When the spool is somebody else's.
+    pub fn open(config: &Config, host: Host, patience: Duration) -> Result<Self, OpenError> {
+        let limits = Limits { max_bytes: config.spool.max_size, sync_interval: config.spool.sync_interval };
+        let mut table = SeriesTable::default();
+        let spool = Spool::open(&config.spool_path(), limits, patience, &mut table)?;
+        Ok(Self {
+            sampler: Sampler::open(host, &config.sensors),
+            table,
+            spool,
+            frame: Box::default(),
+            before: Box::default(),
+            own: [Slot::default(); 2],
+            dropped_readings: 0,
+        })
+    }
+
+    /// Takes one frame and appends it. Allocates nothing once warm.
+    pub fn collect(&mut self, stamp: Stamp) {
+        if Spool::wants_new_table(&self.table) {
+            self.renew_table();
+        }
+        std::mem::swap(&mut self.frame, &mut self.before);
+        self.sampler.sample(stamp, &mut self.table, &mut self.frame);
+        let mut readings = Readings::new(&mut self.frame, &mut self.table, &mut self.dropped_readings);
+        let own = [(BYTES_WRITTEN, self.spool.bytes_written()), (DROPPED_FRAMES, self.spool.dropped_frames())];
+        for (slot, (metric, value)) in self.own.iter_mut().zip(own) {
+            readings.push_counter(slot, || Series::new(&metric, &[]), value);
+        }
+        self.spool.append(&mut self.frame, &mut self.table);
+    }
+
+    /// Takes over frames that only memory held before a reload.
+    pub fn adopt(&mut self, held: &[Arc<HeldFrame>]) {
+        for held in held {
+            if held.seq >= self.spool.next_seq() {
+                self.spool.append(&mut held.frame(&mut self.table), &mut self.table);
+            }
+        }
+    }
+
+    /// Numbers series anew: devices came and went until the numbers ran out.
+    fn renew_table(&mut self) {
+        if let Err(error) = self.spool.renew() {
+            crate::verbose!("spool: end the segment: {error}");
+            return;
+        }
+        log::info!("series: {} numbers were given out; starting anew", self.table.len());
+        self.table = SeriesTable::next(&self.table);
+        self.sampler.reset_series();
+        self.own = [Slot::default(); 2];
+        self.before.restart(Stamp::default());
+        self.frame.restart(Stamp::default());
+    }
+
+    /// The last frame, and the one right before it in this process.
+    #[must_use]
+    pub fn last(&self) -> (&Frame, Option<&Frame>) {
+        let before = self.before.as_ref();
+        (&self.frame, Some(before).filter(|before| before.seq != 0 && before.seq + 1 == self.frame.seq))
+    }
+
+    /// See [`Spool::held`].
+    #[must_use]
+    pub fn held(&self) -> Vec<Arc<HeldFrame>> {
+        self.spool.held(&self.table)
+    }
+
+    /// What the numbers of series in [`Collector::last`] stand for.
+    #[must_use]
+    pub fn table(&self) -> &SeriesTable {
+        &self.table
+    }
+
+    /// The sensors.
+    #[must_use]
+    pub fn sampler(&self) -> &Sampler {
+        &self.sampler
+    }
+}

@@ -1,0 +1,7 @@
+//! The `iwashi` program: everything it does is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    iwashi::cli::main()
+}
