@@ -1,6 +1,5 @@
 //! `tick`, as cron starts it: overlapping, without a network, beside a daemon.
 
-use std::collections::BTreeSet;
 use std::process::Stdio;
 
 use nix::sys::signal::Signal;
@@ -21,7 +20,8 @@ fn ten_at_once_take_ten_frames_and_all_arrive() {
     }
     let frames = home.frames();
     assert_eq!(frames.iter().map(|frame| frame.seq).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
-    assert_eq!(frames.iter().map(|frame| frame.boottime_ms).collect::<BTreeSet<_>>().len(), 10, "ten instants");
+    // Two runs may share a millisecond; what must not be is a later number with an earlier time.
+    assert!(frames.is_sorted_by_key(|frame| frame.boottime_ms), "{frames:?}");
     let verified = home.output(&["spool", "verify"]);
     assert_eq!(verified.code, Some(0), "{verified:?}");
 
