@@ -3,7 +3,6 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
 #[path = "common/sim_disk.rs"]
-#[allow(dead_code)]
 mod sim_disk;
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The dump in FORMAT.md is a segment, and says what it says there.
+//! The dumps in FORMAT.md are a segment in both forms, and say what they say there.
 #![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::ops::ControlFlow;
@@ -6,32 +6,61 @@ use std::sync::Arc;
 
 use iwashi::platform::clock::{BootId, Stamp};
 use iwashi::platform::disk::RealDisk;
-use iwashi::spool::Reader;
+use iwashi::series::SeriesTable;
+use iwashi::spool::{Reader, Writer, MIN_MAX_BYTES};
 
-/// Pages that the header of the dump tells of.
+/// Pages that the header of the first dump tells of.
 const FILE_BYTES: usize = 16 * 4096;
 
-fn dumped() -> Vec<u8> {
+const PAGES: &str = "0000000000000001.seg";
+const SEALED: &str = "0000000000000001.col";
+
+/// The bytes of the `nth` dump.
+fn dumped(nth: usize) -> Vec<u8> {
     let text = include_str!("../src/spool/FORMAT.md");
-    let dump = text.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
-    let mut bytes = vec![0; FILE_BYTES];
+    let dump = text.split("```text\n").nth(nth).unwrap().split("```").next().unwrap();
+    let mut bytes = Vec::new();
     for line in dump.lines() {
         let (offset, rest) = line.split_once(": ").unwrap();
-        let offset = usize::from_str_radix(offset, 16).unwrap();
+        bytes.resize(usize::from_str_radix(offset, 16).unwrap(), 0);
         let digits: String = rest.chars().take(39).filter(char::is_ascii_hexdigit).collect();
-        for (i, byte) in bytes[offset..offset + 16].iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&digits[2 * i..2 * i + 2], 16).unwrap();
-        }
+        bytes.extend((0..digits.len()).step_by(2).map(|i| u8::from_str_radix(&digits[i..i + 2], 16).unwrap()));
     }
     bytes
 }
 
 #[test]
-fn the_documented_dump_reads_as_documented() {
+fn the_documented_dumps_read_as_documented() {
     let directory = std::env::temp_dir().join(format!("iwashi-format-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
-    std::fs::write(directory.join("0000000000000001.seg"), dumped()).unwrap();
+    let mut pages = dumped(1);
+    pages.resize(FILE_BYTES, 0);
+    std::fs::write(directory.join(PAGES), pages).unwrap();
     let disk = Arc::new(RealDisk::new(&directory));
+    reads_as_documented(&disk);
+    // The second dump is what becomes of the first when it is sealed.
+    let mut writer = Writer::open(disk.clone(), MIN_MAX_BYTES, &mut SeriesTable::default()).unwrap();
+    writer.end_segment().unwrap();
+    writer.seal_next().unwrap();
+    let sealed = std::fs::read(directory.join(SEALED)).unwrap();
+    assert!(sealed == dumped(2), "it is\n{}", dump(&sealed));
+    assert!(!directory.join(PAGES).exists());
+    reads_as_documented(&disk);
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+/// Bytes as FORMAT.md shows them.
+fn dump(bytes: &[u8]) -> String {
+    let line = |(i, line): (usize, &[u8])| {
+        let words: Vec<String> =
+            line.chunks(2).map(|word| word.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+        let text = line.iter().map(|byte| if byte.is_ascii_graphic() { char::from(*byte) } else { '.' });
+        format!("{:08x}: {:<39}  {}\n", i * 16, words.join(" "), text.collect::<String>())
+    };
+    bytes.chunks(16).enumerate().map(line).collect()
+}
+
+fn reads_as_documented(disk: &Arc<RealDisk>) {
     let mut reader = Reader::new(disk.clone());
     let mut frames = Vec::new();
     reader
@@ -58,5 +87,4 @@ fn the_documented_dump_reads_as_documented() {
     let (cursors, troubles) = Reader::sinks(disk.as_ref()).unwrap();
     assert_eq!((cursors[0].sink.as_str(), cursors[0].settled, cursors[0].delivered), ("mackerel", 2, 1));
     assert!(troubles.is_empty());
-    std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -58,11 +58,8 @@ fn failed(directory: &Path) -> impl Fn(std::io::Error) -> Stop + '_ {
 
 fn summaries(directory: &Path) -> Result<Vec<SegmentSummary>, Stop> {
     let disk = disk(directory)?;
-    let segments = Reader::segments(disk.as_ref()).map_err(failed(directory))?;
-    segments
-        .into_iter()
-        .map(|(number, len)| Reader::summary(disk.as_ref(), number, len).map_err(failed(directory)))
-        .collect()
+    let files = crate::spool::list(disk.as_ref()).map_err(failed(directory))?;
+    files.iter().map(|file| Reader::summary(disk.as_ref(), file).map_err(failed(directory))).collect()
 }
 
 fn ls(directory: &Path, terminal: &mut Terminal) -> Outcome {
@@ -73,8 +70,8 @@ fn ls(directory: &Path, terminal: &mut Terminal) -> Outcome {
         };
         let mut line = format!(
             "{} {:>7} {:>6} {:<20} {}",
-            segment.name,
-            bytes(segment.bytes),
+            segment.file.name(),
+            bytes(segment.file.len),
             segment.frames,
             date(segment.first),
             date(segment.last)
@@ -92,7 +89,7 @@ fn ls(directory: &Path, terminal: &mut Terminal) -> Outcome {
 fn verify(directory: &Path, terminal: &mut Terminal) -> Outcome {
     let summaries = summaries(directory)?;
     for segment in summaries.iter().filter(|segment| !segment.damage.is_none()) {
-        terminal.line(&terminal.warning(&format!("{}: {}", segment.name, in_words(&segment.damage))));
+        terminal.line(&terminal.warning(&format!("{}: {}", segment.file.name(), in_words(&segment.damage))));
     }
     let mut reader = Reader::new(disk(directory)?);
     let (mut frames, mut readings) = (0u64, 0u64);
@@ -123,6 +120,7 @@ fn in_words(damage: &Damage) -> String {
         (damage.bad_segments, "segments cannot be read or have a damaged header"),
         (damage.foreign_segments, "segments of another format version"),
         (damage.bad_pages, "damaged pages"),
+        (damage.bad_blocks, "damaged columns"),
         (damage.stretches, "damaged places"),
         (damage.rows_without_key, "rows whose key is damaged"),
         (damage.readings_without_series, "readings whose series is not known any more"),

@@ -96,7 +96,7 @@ fn gather(arguments: &Arguments, config: Config) -> Status {
 
 fn gather_spool(status: &mut Status) -> std::io::Result<()> {
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::new(&status.config.spool_path()));
-    status.spool_bytes = Reader::segments(disk.as_ref())?.iter().map(|(_, len)| len).sum();
+    status.spool_bytes = crate::spool::list(disk.as_ref())?.iter().map(|file| file.len).sum();
     (status.cursors, status.troubles) = {
         let (cursors, troubles) = Reader::sinks(disk.as_ref())?;
         (cursors.into_iter().collect(), troubles)

@@ -37,6 +37,12 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// # Errors
     /// Those of `open(2)` and `write(2)`; a file that could not be filled is removed again.
     fn create(&self, name: &str, len: u64) -> io::Result<Box<dyn DiskFile>>;
+    /// Makes file `name`, which must not exist, with `bytes` in it; they are durable under that name once
+    /// [`Disk::sync_names`] has succeeded.
+    ///
+    /// # Errors
+    /// Those of `open(2)` and `write(2)`; a file that could not be written whole is removed again.
+    fn write_new(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
     /// Opens file `name`.
     ///
     /// # Errors
@@ -94,6 +100,17 @@ impl RealDisk {
     pub fn new(directory: &Path) -> Self {
         Self { directory: directory.to_owned() }
     }
+
+    fn make(&self, name: &str, fill: &dyn Fn(&File) -> io::Result<()>) -> io::Result<File> {
+        let path = self.directory.join(name);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        if let Err(error) = fill(&file).and_then(|()| file.sync_all()) {
+            // The first error says what happened; one from tidying up would hide it.
+            fs::remove_file(&path).ok();
+            return Err(error);
+        }
+        Ok(file)
+    }
 }
 
 impl Disk for RealDisk {
@@ -116,23 +133,20 @@ impl Disk for RealDisk {
 
     fn create(&self, name: &str, len: u64) -> io::Result<Box<dyn DiskFile>> {
         const ZEROS: [u8; 16_384] = [0; 16_384];
-        let path = self.directory.join(name);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
-        let fill = || -> io::Result<()> {
+        let fill = |file: &File| -> io::Result<()> {
             let mut offset = 0;
             while offset < len {
                 let count = usize::try_from(len - offset).unwrap_or(usize::MAX).min(ZEROS.len());
                 file.write_all_at(ZEROS.get(..count).unwrap_or_default(), offset)?;
                 offset += count as u64;
             }
-            file.sync_all()
+            Ok(())
         };
-        if let Err(error) = fill() {
-            // The first error says what happened; one from tidying up would hide it.
-            fs::remove_file(&path).ok();
-            return Err(error);
-        }
-        Ok(Box::new(file))
+        Ok(Box::new(self.make(name, &fill)?))
+    }
+
+    fn write_new(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.make(name, &|file| file.write_all_at(bytes, 0)).map(drop)
     }
 
     fn open(&self, name: &str, write: bool) -> io::Result<Box<dyn DiskFile>> {

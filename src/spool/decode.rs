@@ -4,7 +4,7 @@ use super::page::{Found, Page, PageId};
 use super::record::{Key, Record};
 use crate::frame::{Frame, Reading};
 use crate::platform::clock::Stamp;
-use crate::series::{SeriesId, SeriesTable};
+use crate::series::{Series, SeriesId, SeriesTable};
 
 /// What was met while reading that is not as it should be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Damage {
     pub bad_segments: u64,
     /// Pages that are not as they were written, or cannot be read.
     pub bad_pages: u64,
+    /// Blocks of sealed segments that are not as they were written.
+    pub bad_blocks: u64,
     /// Frames missing between those read, by their numbers.
     pub missing_frames: u64,
 }
@@ -38,14 +40,26 @@ impl Damage {
 /// The most keys kept of one page; a writer makes one for each part and each change of the set of series.
 const MAX_KEYS: usize = 32;
 
+/// What a segment's number of a series stands for.
+#[derive(Clone, Copy, Debug, Default)]
+enum Number {
+    /// The segment does not say, or the table has no room.
+    #[default]
+    Unknown,
+    /// A series that is not wanted.
+    Unwanted,
+    /// The table's number.
+    Known(SeriesId),
+}
+
 /// What is given every frame, in order.
 pub type EmitFrame<'a> = dyn FnMut(&Frame, &SeriesTable) + 'a;
 
 /// Puts frames together from records, one segment at a time.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// From the segment's numbers of series to the table's.
-    numbers: Vec<Option<SeriesId>>,
+    /// What the segment's numbers of series stand for.
+    numbers: Vec<Number>,
     keys: Vec<(u16, Key)>,
     /// The frame that is being put together; its `seq` is 0 while there is none.
     frame: Box<Frame>,
@@ -62,6 +76,7 @@ impl Decoder {
         &mut self,
         page: &Page,
         id: PageId,
+        wanted: &dyn Fn(&Series) -> bool,
         table: &mut SeriesTable,
         damage: &mut Damage,
         emit: &mut EmitFrame<'_>,
@@ -74,10 +89,13 @@ impl Decoder {
                 Found::Record(_, Record::Series { id, series }) => {
                     let index = usize::from(id);
                     if self.numbers.len() <= index {
-                        self.numbers.resize(index + 1, None);
+                        self.numbers.resize(index + 1, Number::Unknown);
                     }
-                    if let Some(place @ None) = self.numbers.get_mut(index) {
-                        *place = table.intern(series.into_owned());
+                    if let Some(place @ Number::Unknown) = self.numbers.get_mut(index) {
+                        *place = match wanted(&series) {
+                            true => table.intern(series.into_owned()).map_or(Number::Unknown, Number::Known),
+                            false => Number::Unwanted,
+                        };
                     }
                 }
                 Found::Record(offset, Record::Key(key)) => {
@@ -103,6 +121,19 @@ impl Decoder {
         }
     }
 
+    /// Takes in a frame, or a part of one, whose series are numbered by the table.
+    pub fn part(
+        &mut self,
+        seq: u64,
+        stamp: Stamp,
+        readings: &[Reading],
+        table: &SeriesTable,
+        emit: &mut EmitFrame<'_>,
+    ) {
+        self.begin_part(seq, stamp, table, emit);
+        readings.iter().for_each(|reading| self.frame.push(reading.series, reading.value));
+    }
+
     /// Emits the last frame.
     pub fn finish(&mut self, table: &SeriesTable, emit: &mut EmitFrame<'_>) {
         self.begin_part(0, Stamp::default(), table, emit);
@@ -125,11 +156,12 @@ fn begin_part(frame: &mut Frame, seq: u64, stamp: Stamp, table: &SeriesTable, em
     frame.seq = seq;
 }
 
-fn add(frame: &mut Frame, readings: impl Iterator<Item = Reading>, numbers: &[Option<SeriesId>], damage: &mut Damage) {
+fn add(frame: &mut Frame, readings: impl Iterator<Item = Reading>, numbers: &[Number], damage: &mut Damage) {
     for reading in readings {
-        match numbers.get(usize::from(reading.series)).copied().flatten() {
-            Some(series) => frame.push(series, reading.value),
-            None => damage.readings_without_series += 1,
+        match numbers.get(usize::from(reading.series)).copied().unwrap_or_default() {
+            Number::Known(series) => frame.push(series, reading.value),
+            Number::Unwanted => {}
+            Number::Unknown => damage.readings_without_series += 1,
         }
     }
 }

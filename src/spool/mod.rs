@@ -9,15 +9,20 @@
 //!
 #![doc = include_str!("FORMAT.md")]
 
+mod column;
 mod cursor;
 mod decode;
 mod memory;
 mod page;
+mod range_coder;
 mod reader;
 mod record;
 mod recover;
 mod retention;
+mod seal;
+mod sealed;
 mod segment;
+mod stored;
 mod writer;
 
 use std::fs;
@@ -33,7 +38,9 @@ pub use memory::HeldFrame;
 pub use page::{Cursors, Found, Page, PageId, PAGE_BYTES};
 pub use reader::{Reader, SegmentSummary, Trouble};
 pub use record::{Key, Record, Row};
+pub use sealed::{Footer, Sealed, Sums};
 pub use segment::{HeaderState, Segment, SegmentHeader};
+pub use stored::{list, Form, Stored, StoredFile};
 pub use writer::{Writer, MIN_MAX_BYTES};
 
 use crate::frame::Frame;
@@ -187,6 +194,16 @@ impl Spool {
         if due && self.memory.is_empty() {
             self.last_sync_ms = Some(now);
             self.sync();
+            self.seal();
+        }
+    }
+
+    /// Seals a full segment, if there is one and the disk works. Once a day or so, for some milliseconds.
+    fn seal(&mut self) {
+        let Some(writer) = self.writer.as_mut().filter(|_| self.trouble.is_none()) else { return };
+        if let Err(error) = writer.seal_next() {
+            // Nothing is lost: the segment stays as it was.
+            log::warn!("spool: seal a segment: {error}");
         }
     }
 

@@ -4,21 +4,23 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::decode::{Damage, Decoder};
-use super::page::{Cursors, Found, Page};
+use serde::{Deserialize, Serialize};
+
+use super::decode::{Damage, Decoder, EmitFrame};
+use super::page::{Cursors, Found, Page, PAGE_BYTES};
 use super::record::Record;
-use super::segment::{self, HeaderState, Loaded, Segment};
+use super::segment::{HeaderState, Loaded, Segment};
+use super::stored::{self, Form, Stored, StoredFile};
 use crate::frame::Frame;
+use crate::platform::clock::Stamp;
 use crate::platform::disk::Disk;
-use crate::series::{SeriesTable, MAX_SERIES};
+use crate::series::{Series, SeriesTable, MAX_SERIES};
 
 /// What `ls` tells about one segment.
 #[derive(Clone, Debug)]
 pub struct SegmentSummary {
     /// Its file.
-    pub name: String,
-    /// Bytes of the file.
-    pub bytes: u64,
+    pub file: StoredFile,
     /// Of another version: left alone.
     pub foreign_version: Option<u32>,
     /// Frames in it.
@@ -26,17 +28,17 @@ pub struct SegmentSummary {
     /// Readings in all of them.
     pub readings: u64,
     /// First and last frame, with their stamps.
-    pub first: Option<(u64, crate::platform::clock::Stamp)>,
+    pub first: Option<(u64, Stamp)>,
     /// See `first`.
-    pub last: Option<(u64, crate::platform::clock::Stamp)>,
-    /// Bytes of pages that hold anything.
+    pub last: Option<(u64, Stamp)>,
+    /// Bytes that hold anything: a segment of pages is as long from the beginning as it can become.
     pub used_bytes: u64,
     /// What is wrong with it.
     pub damage: Damage,
 }
 
 /// What troubled a sink when the spool was last written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
     /// The sink.
     pub sink: String,
@@ -57,19 +59,31 @@ impl Trouble {
 }
 
 /// Reads frames in order.
-#[derive(Debug)]
 pub struct Reader {
     disk: Arc<dyn Disk>,
     table: SeriesTable,
+    wanted: Box<dyn Fn(&Series) -> bool + Send>,
     /// What has been met so far that is not as it should be.
     pub damage: Damage,
+}
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("disk", &self.disk).field("damage", &self.damage).finish_non_exhaustive()
+    }
 }
 
 impl Reader {
     /// A reader of the spool on `disk`.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>) -> Self {
-        Self { disk, table: SeriesTable::default(), damage: Damage::default() }
+        Self { disk, table: SeriesTable::default(), wanted: Box::new(|_| true), damage: Damage::default() }
+    }
+
+    /// The same for some series only: of sealed segments the others are not even decoded.
+    #[must_use]
+    pub fn only(self, wanted: impl Fn(&Series) -> bool + Send + 'static) -> Self {
+        Self { wanted: Box::new(wanted), ..self }
     }
 
     /// The table of the series met so far.
@@ -83,18 +97,6 @@ impl Reader {
         &mut self.table
     }
 
-    /// Numbers and lengths of all segments, oldest first.
-    ///
-    /// # Errors
-    /// Those of the disk.
-    pub fn segments(disk: &dyn Disk) -> io::Result<Vec<(u64, u64)>> {
-        let files = disk.list()?;
-        let mut segments: Vec<_> =
-            files.iter().filter_map(|(name, len)| Some((segment::number(name)?, *len))).collect();
-        segments.sort_unstable();
-        Ok(segments)
-    }
-
     /// Visits every frame from number `from` on, in order, until `visit` says stop.
     ///
     /// Damage is counted and skipped; a segment that vanishes meanwhile is one that retention took.
@@ -106,7 +108,7 @@ impl Reader {
         from: u64,
         visit: &mut dyn FnMut(&Frame, &SeriesTable) -> ControlFlow<()>,
     ) -> io::Result<()> {
-        let segments = self.segments_from(from)?;
+        let files = self.files_from(from)?;
         let mut decoder = Decoder::default();
         let mut page = Page::default();
         let mut last = 0;
@@ -121,23 +123,15 @@ impl Reader {
             last = frame.seq;
             stopped.set(visit(frame, table).is_break());
         };
-        for (number, len) in segments {
-            let Some(segment) = self.open(number, len) else { continue };
-            decoder.begin_segment();
+        for file in files {
+            let Some(stored) = self.open(&file) else { continue };
             if self.table.len() > MAX_SERIES / 2 {
                 // Devices that came and went over the years must not take the numbers of those of today.
                 decoder.finish(&self.table, &mut emit);
                 self.table = SeriesTable::next(&self.table);
             }
-            let (table, damage) = (&mut self.table, &mut self.damage);
-            segment.pages(&mut page, &mut |index, loaded, page| {
-                damage.bad_pages += u64::from(loaded == Loaded::Damaged);
-                decoder.page(page, segment.id(index), table, damage, &mut emit);
-                if stopped.get() {
-                    return ControlFlow::Break(());
-                }
-                ControlFlow::Continue(())
-            });
+            let mut contents = Contents { from, wanted: &self.wanted, page: &mut page, decoder: &mut decoder };
+            contents.read(&stored, &mut self.table, &mut self.damage, &|| stopped.get(), &mut emit);
             if stopped.get() {
                 break;
             }
@@ -153,10 +147,10 @@ impl Reader {
     /// When the directory cannot be listed.
     pub fn last_frame(&mut self) -> io::Result<Option<(Box<Frame>, &SeriesTable)>> {
         let mut last: Option<Box<Frame>> = None;
-        for (number, len) in Self::segments(self.disk.as_ref())?.into_iter().rev() {
-            let Ok(segment) = Segment::open(self.disk.as_ref(), number, len, false) else { continue };
+        for file in stored::list(self.disk.as_ref())?.into_iter().rev() {
+            let Ok(first) = stored::first_frame(self.disk.as_ref(), &file) else { continue };
             // One more, because a frame of many parts may begin in the segment before.
-            self.frames(segment.first_frame().unwrap_or(0).saturating_add(1), &mut |frame, _| {
+            self.frames(first.unwrap_or(0).saturating_add(1), &mut |frame, _| {
                 match &mut last {
                     Some(last) => last.as_mut().clone_from(frame),
                     last @ None => *last = Some(Box::new(frame.clone())),
@@ -178,12 +172,12 @@ impl Reader {
     }
 
     /// The segments that can hold frame `from` or later ones, oldest first.
-    fn segments_from(&mut self, from: u64) -> io::Result<Vec<(u64, u64)>> {
+    fn files_from(&mut self, from: u64) -> io::Result<Vec<StoredFile>> {
         let mut wanted = Vec::new();
-        for (number, len) in Self::segments(self.disk.as_ref())?.into_iter().rev() {
-            wanted.push((number, len));
-            let segment = Segment::open(self.disk.as_ref(), number, len, false);
-            if segment.is_ok_and(|segment| segment.first_frame().is_some_and(|first| first < from)) {
+        for file in stored::list(self.disk.as_ref())?.into_iter().rev() {
+            wanted.push(file);
+            let first = stored::first_frame(self.disk.as_ref(), &file).unwrap_or_default();
+            if first.is_some_and(|first| first < from) {
                 break;
             }
         }
@@ -192,19 +186,28 @@ impl Reader {
     }
 
     /// Opens a segment to be read; what cannot be read is counted.
-    fn open(&mut self, number: u64, len: u64) -> Option<Segment> {
-        match Segment::open(self.disk.as_ref(), number, len, false) {
-            Ok(segment) if matches!(segment.header, HeaderState::Foreign(_)) => {
-                self.damage.foreign_segments += 1;
-                None
-            }
-            Ok(segment) => {
-                self.damage.bad_segments += u64::from(segment.header == HeaderState::Damaged);
-                Some(segment)
-            }
+    fn open(&mut self, file: &StoredFile) -> Option<Stored> {
+        let mut stored = Stored::open(self.disk.as_ref(), file);
+        if stored.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) && file.form == Form::Pages {
+            // Sealed meanwhile; or retention took it.
+            let sealed = stored::list(self.disk.as_ref()).unwrap_or_default();
+            let sealed = sealed.iter().find(|other| other.number == file.number)?;
+            stored = Stored::open(self.disk.as_ref(), sealed);
+        }
+        match stored {
+            Ok(stored) => match stored.header() {
+                HeaderState::Foreign(_) => {
+                    self.damage.foreign_segments += 1;
+                    None
+                }
+                state => {
+                    self.damage.bad_segments += u64::from(state == HeaderState::Damaged);
+                    Some(stored)
+                }
+            },
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                log::warn!("spool: open segment {}: {error}", segment::name(number));
+                log::warn!("spool: open segment {}: {error}", file.name());
                 self.damage.bad_segments += 1;
                 None
             }
@@ -217,13 +220,13 @@ impl Reader {
     /// Those of the disk.
     pub fn sinks(disk: &dyn Disk) -> io::Result<(Cursors, Vec<Trouble>)> {
         let mut page = Page::default();
-        for (number, len) in Self::segments(disk)?.into_iter().rev() {
-            let segment = match Segment::open(disk, number, len, false) {
-                Ok(segment) if !matches!(segment.header, HeaderState::Foreign(_)) => segment,
+        for file in stored::list(disk)?.into_iter().rev() {
+            let stored = match Stored::open(disk, &file) {
+                Ok(stored) if !matches!(stored.header(), HeaderState::Foreign(_)) => stored,
                 _ => continue,
             };
-            if let Some(cursors) = segment.newest_cursors(&mut page)? {
-                return Ok((cursors, troubles(&segment, &mut page)));
+            if let Some(sinks) = stored.sinks(&mut page)? {
+                return Ok(sinks);
             }
         }
         Ok((Cursors::new(), Vec::new()))
@@ -233,11 +236,10 @@ impl Reader {
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn summary(disk: &dyn Disk, number: u64, len: u64) -> io::Result<SegmentSummary> {
-        let segment = Segment::open(disk, number, len, false)?;
+    pub fn summary(disk: &dyn Disk, file: &StoredFile) -> io::Result<SegmentSummary> {
+        let stored = Stored::open(disk, file)?;
         let mut summary = SegmentSummary {
-            name: segment::name(number),
-            bytes: len,
+            file: *file,
             foreign_version: None,
             frames: 0,
             readings: 0,
@@ -246,7 +248,7 @@ impl Reader {
             used_bytes: 0,
             damage: Damage::default(),
         };
-        match segment.header {
+        match stored.header() {
             HeaderState::Foreign(version) => {
                 summary.foreign_version = Some(version);
                 summary.damage.foreign_segments = 1;
@@ -255,37 +257,70 @@ impl Reader {
             HeaderState::Damaged => summary.damage.bad_segments = 1,
             HeaderState::Good(_) => {}
         }
-        let mut decoder = Decoder::default();
-        let mut table = SeriesTable::default();
-        let mut damage = summary.damage;
-        let mut used_bytes = 0;
+        let mut missing_frames = 0;
         let mut emit = |frame: &Frame, _: &SeriesTable| {
             summary.frames += 1;
             summary.readings += frame.readings().len() as u64;
             summary.first = summary.first.or(Some((frame.seq, frame.stamp)));
             if let Some((last, _)) = summary.last {
-                damage.missing_frames += frame.seq.saturating_sub(last).saturating_sub(1);
+                missing_frames += frame.seq.saturating_sub(last).saturating_sub(1);
             }
             summary.last = Some((frame.seq, frame.stamp));
         };
-        let mut inner = Damage::default();
-        segment.pages(&mut Page::default(), &mut |index, loaded, page| {
-            used_bytes += if loaded == Loaded::Blank { 0 } else { super::page::PAGE_BYTES as u64 };
-            inner.bad_pages += u64::from(loaded == Loaded::Damaged);
-            decoder.page(page, segment.id(index), &mut table, &mut inner, &mut emit);
-            ControlFlow::Continue(())
-        });
+        let (mut decoder, mut page, mut table) = (Decoder::default(), Page::default(), SeriesTable::default());
+        let mut contents = Contents { from: 0, wanted: &|_: &Series| true, page: &mut page, decoder: &mut decoder };
+        summary.used_bytes = contents.read(&stored, &mut table, &mut summary.damage, &|| false, &mut emit);
         decoder.finish(&table, &mut emit);
-        inner.missing_frames = damage.missing_frames;
-        inner.bad_segments = damage.bad_segments;
-        summary.damage = inner;
-        summary.used_bytes = used_bytes;
+        summary.damage.missing_frames = missing_frames;
         Ok(summary)
     }
 }
 
+/// What is needed to read one segment after the other.
+struct Contents<'a> {
+    from: u64,
+    wanted: &'a dyn Fn(&Series) -> bool,
+    page: &'a mut Page,
+    decoder: &'a mut Decoder,
+}
+
+impl Contents<'_> {
+    /// Emits every frame of a segment but the last, which may go on in the next; returns the bytes that hold anything.
+    fn read(
+        &mut self,
+        stored: &Stored,
+        table: &mut SeriesTable,
+        damage: &mut Damage,
+        is_stopped: &dyn Fn() -> bool,
+        emit: &mut EmitFrame<'_>,
+    ) -> u64 {
+        let Self { decoder, wanted, .. } = self;
+        let after = || if is_stopped() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let mut used_bytes = 0;
+        match stored {
+            Stored::Pages(segment) => {
+                decoder.begin_segment();
+                segment.pages(self.page, &mut |index, loaded, page| {
+                    used_bytes += PAGE_BYTES as u64;
+                    damage.bad_pages += u64::from(loaded == Loaded::Damaged);
+                    decoder.page(page, segment.id(index), wanted, table, damage, emit);
+                    after()
+                });
+            }
+            Stored::Sealed(sealed) => {
+                used_bytes = sealed.len() as u64;
+                sealed.frames(self.from, wanted, table, damage, &mut |seq, stamp, readings, table| {
+                    decoder.part(seq, stamp, readings, table, emit);
+                    after()
+                });
+            }
+        }
+        used_bytes
+    }
+}
+
 /// The last trouble of each sink that the segment tells of.
-fn troubles(segment: &Segment, page: &mut Page) -> Vec<Trouble> {
+pub(super) fn troubles(segment: &Segment, page: &mut Page) -> Vec<Trouble> {
     let mut troubles: Vec<Trouble> = Vec::new();
     segment.pages(page, &mut |index, _, page| {
         for found in page.records(segment.id(index)) {

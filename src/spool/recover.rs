@@ -6,8 +6,11 @@ use std::ops::ControlFlow;
 use super::page::{Cursors, Found, Page, PageHeader};
 use super::reader::Trouble;
 use super::record::Record;
-use super::segment::{self, HeaderState, Loaded, Segment};
+use super::sealed::Sealed;
+use super::segment::{HeaderState, Loaded, Segment};
+use super::stored::{self, Form, StoredFile};
 use super::writer::{Held, Writer};
+use crate::platform::disk::Disk;
 use crate::series::SeriesTable;
 
 /// No frame takes less than this on disk.
@@ -15,44 +18,94 @@ const LEAST_FRAME_BYTES: u64 = 16;
 
 /// Fills a new writer from what is on disk. Of all segments only the oldest and the newest are opened.
 pub(super) fn recover(writer: &mut Writer, table: &mut SeriesTable) -> io::Result<()> {
+    let mut files = Vec::new();
     for (name, len) in writer.disk.list()? {
-        if let Some(number) = segment::number(&name) {
-            writer.segments.push(Held { number, len, first_frame: None });
-        } else if name.strip_suffix(".tmp").is_some_and(|name| segment::number(name).is_some()) {
-            // A segment that was not renamed to its name yet holds nothing.
+        if let Some(file) = StoredFile::of(&name, len) {
+            files.push(file);
+        } else if name.strip_suffix(".tmp").is_some_and(|name| StoredFile::of(name, len).is_some()) {
+            // A segment that was not renamed to its name yet holds nothing, or nothing that is not elsewhere.
             writer.disk.remove(&name)?;
         }
     }
-    writer.segments.sort_unstable_by_key(|held| held.number);
+    files.sort_unstable();
+    let files = without_twins(writer.disk.as_ref(), files)?;
+    writer.segments = files.iter().map(|file| Held { file: *file, first_frame: None }).collect();
     let mut unreadable_frames = 0;
     let mut is_newest = true;
-    for held in writer.segments.clone().into_iter().rev() {
-        match Segment::open(writer.disk.as_ref(), held.number, held.len, true) {
-            Ok(segment) => match segment.header {
-                HeaderState::Foreign(version) => {
-                    let name = segment::name(held.number);
-                    log::warn!("spool: {name} is of format version {version}: left alone");
-                }
-                HeaderState::Good(_) | HeaderState::Damaged => {
-                    if resume(writer, segment, table, is_newest) {
-                        break;
-                    }
-                }
-            },
+    for file in files.iter().rev() {
+        match open(writer, file, table, is_newest) {
+            Ok(true) => break,
+            Ok(false) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                log::warn!("spool: open {}: {error}", segment::name(held.number));
+                log::warn!("spool: open {}: {error}", file.name());
                 // Should it be readable again one day, its numbers must not have been given out twice.
-                unreadable_frames += held.len / LEAST_FRAME_BYTES;
+                unreadable_frames += file.len / LEAST_FRAME_BYTES;
             }
         }
         is_newest = false;
     }
+    // What lies before a sealed one and is not sealed itself could not be: it is damaged, or of another version.
+    let hot = writer.hot.as_ref().map(|hot| hot.number);
+    let full = files.iter().rev().take_while(|file| file.form == Form::Pages);
+    writer.to_seal = full.map(|file| file.number).filter(|number| Some(*number) != hot).collect();
+    writer.to_seal.make_contiguous().reverse();
     // Numbers that a sink has seen are not given out again, even if the frames themselves are damaged.
     let seen = writer.cursors.iter().map(|cursor| cursor.settled.max(cursor.ahead_to)).max();
     writer.next_seq = writer.next_seq.max(seen.unwrap_or(0)).saturating_add(unreadable_frames);
     writer.durable_seq = writer.next_seq;
     Ok(())
+}
+
+/// Of a segment that is there in both forms, because the power went just after it was sealed, only one stays: the
+/// sealed one, if it is whole.
+fn without_twins(disk: &dyn Disk, files: Vec<StoredFile>) -> io::Result<Vec<StoredFile>> {
+    let mut kept: Vec<StoredFile> = Vec::with_capacity(files.len());
+    for file in files {
+        let twin = kept.last().copied().filter(|last| last.number == file.number);
+        let Some(pages) = twin else {
+            kept.push(file);
+            continue;
+        };
+        if Sealed::open(disk, &file.name(), file.number, file.len).is_ok_and(|sealed| sealed.is_whole()) {
+            disk.remove(&pages.name())?;
+            kept.pop();
+            kept.push(file);
+        } else {
+            disk.remove(&file.name())?;
+        }
+    }
+    Ok(kept)
+}
+
+/// Takes in the segment of `file`; tells whether it told of any frame.
+fn open(writer: &mut Writer, file: &StoredFile, table: &mut SeriesTable, is_newest: bool) -> io::Result<bool> {
+    let (header, told) = match file.form {
+        Form::Pages => {
+            let segment = Segment::open(writer.disk.as_ref(), file.number, file.len, true)?;
+            let is_foreign = matches!(segment.header, HeaderState::Foreign(_));
+            (segment.header, !is_foreign && resume(writer, segment, table, is_newest))
+        }
+        Form::Sealed => {
+            let sealed = Sealed::open(writer.disk.as_ref(), &file.name(), file.number, file.len)?;
+            (sealed.header, take_over(writer, &sealed))
+        }
+    };
+    if let HeaderState::Foreign(version) = header {
+        log::warn!("spool: {} is of format version {version}: left alone", file.name());
+    }
+    Ok(told)
+}
+
+/// Learns the last frame's number and the cursors from a sealed segment.
+fn take_over(writer: &mut Writer, sealed: &Sealed) -> bool {
+    let Some(footer) = sealed.footer() else { return false };
+    writer.next_seq = writer.next_seq.max(footer.last.0.saturating_add(1));
+    if writer.cursors.is_empty() {
+        writer.cursors.clone_from(&footer.cursors);
+        writer.troubles.clone_from(&footer.troubles);
+    }
+    true
 }
 
 /// What the pages of a segment tell.
@@ -70,7 +123,7 @@ struct Tail {
 
 /// Takes in `segment`, and goes on writing to it if it `is_newest` and sound. Whether it told of any frame.
 fn resume(writer: &mut Writer, segment: Segment, table: &mut SeriesTable, is_newest: bool) -> bool {
-    let name = segment::name(segment.number);
+    let name = stored::name(segment.number, Form::Pages);
     let mut page = Page::default();
     let mut tail = Tail::default();
     writer.next_seq = writer.next_seq.max(segment.first_frame().unwrap_or(1));

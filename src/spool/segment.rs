@@ -5,6 +5,7 @@ use std::io;
 use crc::{Crc, CRC_32_ISO_HDLC};
 
 use super::page::{Cursors, Page, PageHeader, PageId, PAGE_BYTES};
+use super::stored::{self, Form};
 use crate::platform::disk::{Disk, DiskFile};
 
 /// The version of the format that is written here.
@@ -14,19 +15,21 @@ pub const MAX_BODY_PAGES: u32 = 4096;
 /// Pages before the body: the header and the two tail slots.
 pub const LEADING_PAGES: u32 = 3;
 
-const MAGIC: [u8; 8] = *b"IWASHISP";
-const HEADER_BYTES: usize = 40;
+/// What a segment of pages begins with.
+pub(super) const MAGIC: [u8; 8] = *b"IWASHISP";
+/// Bytes of a segment's header.
+pub const HEADER_BYTES: usize = 40;
 const PAGE: u64 = PAGE_BYTES as u64;
 
-/// What a segment's first page says.
+/// What a segment's first bytes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
     /// The segment's number; later segments have greater ones.
     pub segment: u64,
     /// The first frame that can be in it.
     pub first_frame: u64,
-    /// Pages of the body.
-    pub body_pages: u32,
+    /// Pages of the file, those before the body included; 0 of a sealed one, which has none.
+    pub pages: u32,
 }
 
 /// What was found where a segment's header should be.
@@ -41,12 +44,12 @@ pub enum HeaderState {
 }
 
 impl SegmentHeader {
-    fn encode(&self) -> [u8; HEADER_BYTES] {
+    pub(super) fn encode(&self, magic: [u8; 8]) -> [u8; HEADER_BYTES] {
         let mut bytes = [0u8; HEADER_BYTES];
-        let fields = MAGIC
+        let fields = magic
             .into_iter()
             .chain(VERSION.to_le_bytes())
-            .chain((LEADING_PAGES + self.body_pages).to_le_bytes())
+            .chain(self.pages.to_le_bytes())
             .chain(self.segment.to_le_bytes())
             .chain(self.first_frame.to_le_bytes());
         for (byte, field) in bytes.iter_mut().zip(fields) {
@@ -59,40 +62,32 @@ impl SegmentHeader {
         bytes
     }
 
-    fn decode(bytes: &[u8; HEADER_BYTES]) -> HeaderState {
+    pub(super) fn decode(bytes: &[u8; HEADER_BYTES], magic: [u8; 8]) -> HeaderState {
         let u32_at = |at: usize| bytes.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b));
         let u64_at = |at: usize| bytes.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u64::from_le_bytes(*b));
-        if !bytes.starts_with(&MAGIC) || u32_at(HEADER_BYTES - 4) != header_crc(bytes) {
+        if !bytes.starts_with(&magic) || u32_at(HEADER_BYTES - 4) != header_crc(bytes) {
             return HeaderState::Damaged;
         }
         if u32_at(8) != VERSION {
             return HeaderState::Foreign(u32_at(8));
         }
-        HeaderState::Good(Self {
-            segment: u64_at(16),
-            first_frame: u64_at(24),
-            body_pages: u32_at(12).saturating_sub(LEADING_PAGES),
-        })
+        HeaderState::Good(Self { segment: u64_at(16), first_frame: u64_at(24), pages: u32_at(12) })
+    }
+}
+
+impl HeaderState {
+    /// The same, where it should be that of segment `number`: another's is damage.
+    pub(super) fn of(self, number: u64) -> Self {
+        match self {
+            Self::Good(header) if header.segment != number => Self::Damaged,
+            state => state,
+        }
     }
 }
 
 fn header_crc(bytes: &[u8; HEADER_BYTES]) -> u32 {
     const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
     CRC.checksum(bytes.get(..HEADER_BYTES - 4).unwrap_or_default())
-}
-
-/// The file name of segment `segment`.
-#[must_use]
-pub fn name(segment: u64) -> String {
-    format!("{segment:016x}.seg")
-}
-
-/// The number of the segment in file `file`, if it is one.
-#[must_use]
-pub fn number(file: &str) -> Option<u64> {
-    let number = u64::from_str_radix(file.strip_suffix(".seg")?, 16).ok()?;
-    // No writer gets that far, and there must be room for the next number.
-    (name(number) == file && number < 1 << 63).then_some(number)
 }
 
 /// Which copy of a page was taken.
@@ -124,9 +119,9 @@ impl Segment {
     /// # Errors
     /// Those of the disk; nothing is left behind then.
     pub fn create(disk: &dyn Disk, header: SegmentHeader) -> io::Result<Self> {
-        let name = name(header.segment);
+        let name = stored::name(header.segment, Form::Pages);
         let temporary = format!("{name}.tmp");
-        let len = u64::from(LEADING_PAGES + header.body_pages) * PAGE;
+        let len = u64::from(header.pages) * PAGE;
         // One left behind by a try that the disk did not let us tidy up.
         match disk.remove(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -134,7 +129,7 @@ impl Segment {
         }
         let file = disk.create(&temporary, len)?;
         let publish = || -> io::Result<()> {
-            file.write_at(&header.encode(), 0)?;
+            file.write_at(&header.encode(MAGIC), 0)?;
             file.sync()?;
             disk.rename(&temporary, &name)?;
             disk.sync_names()
@@ -145,7 +140,8 @@ impl Segment {
             disk.remove(&name).ok();
             return Err(error);
         }
-        Ok(Self { file, number: header.segment, body_pages: header.body_pages, header: HeaderState::Good(header) })
+        let body_pages = header.pages.saturating_sub(LEADING_PAGES);
+        Ok(Self { file, number: header.segment, body_pages, header: HeaderState::Good(header) })
     }
 
     /// Opens segment `number`, whose file has `len` bytes.
@@ -153,19 +149,17 @@ impl Segment {
     /// # Errors
     /// Those of the disk.
     pub fn open(disk: &dyn Disk, number: u64, len: u64, write: bool) -> io::Result<Self> {
-        let file = disk.open(&name(number), write)?;
+        let file = disk.open(&stored::name(number, Form::Pages), write)?;
         let mut bytes = [0u8; HEADER_BYTES];
         file.read_at(&mut bytes, 0)?;
-        let header = match SegmentHeader::decode(&bytes) {
-            HeaderState::Good(header) if header.segment != number => HeaderState::Damaged,
-            header => header,
-        };
+        let header = SegmentHeader::decode(&bytes, MAGIC).of(number);
         let told = match header {
-            HeaderState::Good(header) => header.body_pages,
-            HeaderState::Damaged | HeaderState::Foreign(_) => MAX_BODY_PAGES,
+            HeaderState::Good(header) => header.pages,
+            HeaderState::Damaged | HeaderState::Foreign(_) => u32::MAX,
         };
-        let pages = u32::try_from(len / PAGE).unwrap_or(u32::MAX).saturating_sub(LEADING_PAGES);
-        Ok(Self { file, number, body_pages: pages.min(told).min(MAX_BODY_PAGES), header })
+        let pages = u32::try_from(len / PAGE).unwrap_or(u32::MAX).min(told);
+        let body_pages = pages.saturating_sub(LEADING_PAGES).min(MAX_BODY_PAGES);
+        Ok(Self { file, number, body_pages, header })
     }
 
     /// The first frame that can be in it, if its header tells.
@@ -275,7 +269,7 @@ impl Segment {
     pub fn pages(&self, page: &mut Page, visit: &mut dyn FnMut(u32, Loaded, &Page) -> std::ops::ControlFlow<()>) {
         for index in 0..self.body_pages {
             let loaded = self.load(index, page).unwrap_or_else(|error| {
-                log::warn!("spool: read page {index} of {}: {error}", name(self.number));
+                log::warn!("spool: read page {index} of {}: {error}", stored::name(self.number, Form::Pages));
                 page.clear();
                 Loaded::Damaged
             });
@@ -317,24 +311,18 @@ mod tests {
 
     #[test]
     fn a_header_is_read_back_and_damage_and_versions_are_told_apart() {
-        let header = SegmentHeader { segment: 7, first_frame: 1000, body_pages: 13 };
-        let bytes = header.encode();
-        assert_eq!(SegmentHeader::decode(&bytes), HeaderState::Good(header));
+        let header = SegmentHeader { segment: 7, first_frame: 1000, pages: 16 };
+        let bytes = header.encode(MAGIC);
+        assert_eq!(SegmentHeader::decode(&bytes, MAGIC), HeaderState::Good(header));
+        assert_eq!(SegmentHeader::decode(&bytes, MAGIC).of(8), HeaderState::Damaged);
+        assert_eq!(SegmentHeader::decode(&bytes, *b"IWASHISC"), HeaderState::Damaged);
         let mut flipped = bytes;
         flipped[17] ^= 4;
-        assert_eq!(SegmentHeader::decode(&flipped), HeaderState::Damaged);
+        assert_eq!(SegmentHeader::decode(&flipped, MAGIC), HeaderState::Damaged);
         let mut newer = bytes;
         newer[8] = 2;
         let crc = header_crc(&newer).to_le_bytes();
         newer[HEADER_BYTES - 4..].copy_from_slice(&crc);
-        assert_eq!(SegmentHeader::decode(&newer), HeaderState::Foreign(2));
-    }
-
-    #[test]
-    fn only_names_of_sixteen_hex_digits_are_segments() {
-        assert_eq!(number(&name(0xab)), Some(0xab));
-        for other in ["00000000000000ab.seg.tmp", "ab.seg", "lock", "00000000000000zz.seg", "+0000000000000ab.seg"] {
-            assert_eq!(number(other), None, "{other}");
-        }
+        assert_eq!(SegmentHeader::decode(&newer, MAGIC), HeaderState::Foreign(2));
     }
 }

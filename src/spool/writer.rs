@@ -1,6 +1,7 @@
 //! The one writer: frames into pages, pages into segments, old segments away.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -9,7 +10,9 @@ use super::page::{Cursors, Found, Page, PageHeader, PAGE_BYTES};
 use super::reader::Trouble;
 use super::record::{Key, Record, MAX_PARTS, PART_READINGS};
 use super::recover;
-use super::segment::{self, Segment, SegmentHeader, LEADING_PAGES};
+use super::seal;
+use super::segment::{Segment, SegmentHeader, LEADING_PAGES};
+use super::stored::{self, Form, StoredFile};
 use crate::frame::Frame;
 use crate::platform::clock::Stamp;
 use crate::platform::disk::Disk;
@@ -27,8 +30,10 @@ const SEGMENT_BYTES: u64 = 256 * 1024;
 pub struct Writer {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) max_bytes: u64,
-    /// Numbers, lengths and (where known) first frames of all segments, oldest first.
+    /// All segments, oldest first.
     pub(super) segments: Vec<Held>,
+    /// Numbers of those that are full and not sealed yet, oldest first.
+    pub(super) to_seal: VecDeque<u64>,
     pub(super) hot: Option<Segment>,
     pub(super) page: Page,
     /// Where in the hot segment's body `page` belongs.
@@ -51,8 +56,7 @@ pub struct Writer {
 /// A segment on disk.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
-    pub(super) number: u64,
-    pub(super) len: u64,
+    pub(super) file: StoredFile,
     /// Known once its header was read.
     pub(super) first_frame: Option<u64>,
 }
@@ -99,6 +103,7 @@ impl Writer {
             disk,
             max_bytes: max_bytes.max(MIN_MAX_BYTES),
             segments: Vec::new(),
+            to_seal: VecDeque::new(),
             hot: None,
             page: Page::default(),
             index: 0,
@@ -206,12 +211,14 @@ impl Writer {
     fn create_segment(&mut self) -> io::Result<()> {
         let bytes = SEGMENT_BYTES.min(self.max_bytes / 4);
         let body_pages = u32::try_from(bytes / PAGE_BYTES as u64).unwrap_or(u32::MAX).saturating_sub(LEADING_PAGES);
-        let len = u64::from(body_pages + LEADING_PAGES) * PAGE_BYTES as u64;
+        let pages = body_pages + LEADING_PAGES;
+        let len = u64::from(pages) * PAGE_BYTES as u64;
         self.make_room(len)?;
-        let number = self.segments.last().map_or(0, |held| held.number) + 1;
-        let header = SegmentHeader { segment: number, first_frame: self.next_seq, body_pages };
+        let number = self.segments.last().map_or(0, |held| held.file.number) + 1;
+        let header = SegmentHeader { segment: number, first_frame: self.next_seq, pages };
         self.hot = Some(Segment::create(self.disk.as_ref(), header)?);
-        self.segments.push(Held { number, len, first_frame: Some(self.next_seq) });
+        let file = StoredFile { number, form: Form::Pages, len };
+        self.segments.push(Held { file, first_frame: Some(self.next_seq) });
         self.bytes_written += len;
         self.forget_page();
         self.index = 0;
@@ -232,9 +239,14 @@ impl Writer {
         let is_full = self.index + 1 >= hot.body_pages;
         self.begin_page_after(self.index);
         if is_full {
-            self.hot = None;
+            self.leave_segment();
         }
         Ok(())
+    }
+
+    /// The hot segment is full, or taken for full: the next frame begins another, and this one is to be sealed.
+    fn leave_segment(&mut self) {
+        self.to_seal.extend(self.hot.take().map(|full| full.number));
     }
 
     pub(super) fn begin_page_after(&mut self, index: u32) {
@@ -316,8 +328,58 @@ impl Writer {
         if !self.page.is_empty() {
             self.finish_page()?;
         }
-        self.hot = None;
+        self.leave_segment();
         Ok(())
+    }
+
+    /// Seals the oldest full segment that is not sealed yet, if there is one.
+    ///
+    /// The sealed form is durable under its name before the other is removed, so that a cut at any moment leaves the
+    /// one or the other, or both.
+    ///
+    /// # Errors
+    /// Those of the disk; the segment then stays as it is until the spool is opened again.
+    pub fn seal_next(&mut self) -> io::Result<()> {
+        let Some(number) = self.to_seal.pop_front() else { return Ok(()) };
+        let Some(file) = self.segments.iter().map(|held| held.file).find(|file| file.number == number) else {
+            return Ok(());
+        };
+        let full = Segment::open(self.disk.as_ref(), number, file.len, false)?;
+        let Some(bytes) = seal::seal(&full)? else { return Ok(()) };
+        let len = bytes.len() as u64;
+        if len >= file.len {
+            return Ok(());
+        }
+        let sealed = StoredFile { number, form: Form::Sealed, len };
+        if self.make_room_before(len, number).is_err() {
+            // There is room for both only once an older one has gone; this one is the oldest, and goes first.
+            return Ok(());
+        }
+        self.publish(&sealed.name(), &bytes)?;
+        self.bytes_written += len;
+        self.disk.remove(&file.name()).inspect_err(|_| {
+            // Both would be more than is counted.
+            self.disk.remove(&sealed.name()).ok();
+        })?;
+        if let Some(held) = self.segments.iter_mut().find(|held| held.file.number == number) {
+            held.file = sealed;
+        }
+        self.disk.sync_names()
+    }
+
+    /// Makes a file durable under `name`; nothing is left of it when that fails.
+    fn publish(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let temporary = format!("{name}.tmp");
+        let publish = || {
+            self.disk.write_new(&temporary, bytes)?;
+            self.disk.rename(&temporary, name)?;
+            self.disk.sync_names()
+        };
+        publish().inspect_err(|_| {
+            // Whichever of the two names it got to; the first error is the one to tell.
+            self.disk.remove(&temporary).ok();
+            self.disk.remove(name).ok();
+        })
     }
 
     /// Reopens the hot segment's file after an error: a disk that came back is another one to the kernel.
@@ -326,7 +388,9 @@ impl Writer {
         let len = u64::from(hot.body_pages + LEADING_PAGES) * PAGE_BYTES as u64;
         match Segment::open(self.disk.as_ref(), hot.number, len, true) {
             Ok(segment) => self.hot = Some(segment),
-            Err(error) => crate::verbose!("spool: reopen segment {}: {error}", segment::name(hot.number)),
+            Err(error) => {
+                crate::verbose!("spool: reopen segment {}: {error}", stored::name(hot.number, Form::Pages));
+            }
         }
     }
 
@@ -398,7 +462,7 @@ impl Writer {
     /// Bytes of all segments, the part not yet used included.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.segments.iter().map(|held| held.len).sum()
+        self.segments.iter().map(|held| held.file.len).sum()
     }
 
     /// Bytes written to the disk since the spool was opened, file system overhead excluded.

@@ -1,7 +1,12 @@
-//! A disk in memory that forgets what was not synced when its power is cut.
+//! A disk in memory that forgets what was not synced when its power is cut, and remembers what it was at each step.
 
+#![allow(dead_code)] // each test uses a part of it
+
+use std::collections::hash_map::DefaultHasher;
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use iwashi::platform::disk::{Disk, DiskFile};
@@ -38,15 +43,18 @@ enum NameChange {
     Remove(String),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct State {
     inodes: Vec<Inode>,
     names: BTreeMap<String, usize>,
     durable_names: BTreeMap<String, usize>,
     unsynced_names: Vec<NameChange>,
-    /// Operations left until the power goes; every one after that fails.
+    /// Operations left until the disk fails; every one after that does.
     fuse: Option<u64>,
-    operations: u64,
+    /// What the disk was before each operation, if that is to be kept.
+    moments: Option<Vec<State>>,
+    /// Frames that must survive a power cut.
+    promised: Range<u64>,
     full: bool,
     unreadable: bool,
     peak_bytes: u64,
@@ -54,14 +62,35 @@ struct State {
 
 impl State {
     fn step(&mut self) -> io::Result<()> {
-        self.operations += 1;
+        if let Some(mut moments) = self.moments.take() {
+            moments.push(self.without_gone_files());
+            self.moments = Some(moments);
+        }
         match &mut self.fuse {
-            Some(0) => Err(io::Error::other("power is off")),
+            Some(0) => Err(io::Error::other("broken")),
             Some(left) => {
                 *left -= 1;
                 Ok(())
             }
             None => Ok(()),
+        }
+    }
+
+    /// A copy; of files that no name leads to any more, not even after a cut, without their bytes.
+    fn without_gone_files(&self) -> Self {
+        let set = self.unsynced_names.iter().filter_map(|change| match change {
+            NameChange::Set(_, inode) => Some(inode),
+            NameChange::Remove(_) => None,
+        });
+        let named: Vec<_> = self.names.values().chain(self.durable_names.values()).chain(set).copied().collect();
+        let keep = |(i, inode): (usize, &Inode)| if named.contains(&i) { inode.clone() } else { Inode::default() };
+        Self {
+            inodes: self.inodes.iter().enumerate().map(keep).collect(),
+            names: self.names.clone(),
+            durable_names: self.durable_names.clone(),
+            unsynced_names: self.unsynced_names.clone(),
+            promised: self.promised.clone(),
+            ..Self::default()
         }
     }
 
@@ -90,13 +119,47 @@ fn apply(names: &mut BTreeMap<String, usize>, change: &NameChange) {
 pub struct SimDisk(Arc<Mutex<State>>);
 
 impl SimDisk {
-    /// The power goes at the `operations`-th operation from now.
-    pub fn cut_after(&self, operations: Option<u64>) {
+    /// Every operation after the next `operations` fails, or none.
+    pub fn fail_after(&self, operations: Option<u64>) {
         self.0.lock().unwrap().fuse = operations;
     }
 
-    pub fn operations(&self) -> u64 {
-        self.0.lock().unwrap().operations
+    /// From now on, keeps what the disk is before each operation.
+    pub fn keep_moments(&self) {
+        self.0.lock().unwrap().moments = Some(Vec::new());
+    }
+
+    /// The disk before each operation since then.
+    pub fn moments(&self) -> Vec<Self> {
+        let moments = self.0.lock().unwrap().moments.take().unwrap_or_default();
+        moments.into_iter().map(|state| Self(Arc::new(Mutex::new(state)))).collect()
+    }
+
+    /// Notes which frames must survive a power cut.
+    pub fn promise(&self, frames: Range<u64>) {
+        self.0.lock().unwrap().promised = frames;
+    }
+
+    pub fn promised(&self) -> Range<u64> {
+        self.0.lock().unwrap().promised.clone()
+    }
+
+    /// A hash of all names and bytes.
+    pub fn image(&self) -> u64 {
+        let state = self.0.lock().unwrap();
+        let mut hasher = DefaultHasher::new();
+        for (name, inode) in &state.names {
+            (name, &state.inodes[*inode].seen).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.0.lock().unwrap().names.keys().cloned().collect()
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.0.lock().unwrap().full
     }
 
     /// Lets every write that takes new space fail with ENOSPC, or no more.
@@ -144,22 +207,47 @@ impl SimDisk {
             Inode { durable: bytes.clone(), seen: bytes, unsynced: Vec::new() }
         });
         let inodes = inodes.collect();
-        Self(Arc::new(Mutex::new(State { inodes, durable_names: names.clone(), names, ..State::default() })))
+        let peak_bytes = state.peak_bytes;
+        Self(Arc::new(Mutex::new(State {
+            inodes,
+            durable_names: names.clone(),
+            names,
+            peak_bytes,
+            ..State::default()
+        })))
     }
 
-    /// Flips one bit of one file.
-    pub fn flip_bit(&self, choices: &mut Choices) {
+    /// Flips one bit of one file whose name ends so.
+    pub fn flip_bit_in(&self, choices: &mut Choices, ending: &str) {
+        let names: Vec<_> = self.names().into_iter().filter(|name| name.ends_with(ending)).collect();
+        let Some(name) = names.get(choices.below(names.len() as u64) as usize) else { return };
+        let mut bytes = self.bytes_of(name);
+        if !bytes.is_empty() {
+            let bit = choices.below(bytes.len() as u64 * 8) as usize;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            self.put(name, bytes);
+        }
+    }
+
+    /// Flips a bit of the byte at `offset`.
+    pub fn flip(&self, name: &str, offset: usize) {
+        let mut bytes = self.bytes_of(name);
+        bytes[offset] ^= 4;
+        self.put(name, bytes);
+    }
+
+    pub fn bytes_of(&self, name: &str) -> Vec<u8> {
+        let state = self.0.lock().unwrap();
+        state.inodes[state.names[name]].seen.clone()
+    }
+
+    /// Puts a file there, durably, in place of any other of that name.
+    pub fn put(&self, name: &str, bytes: Vec<u8>) {
         let mut state = self.0.lock().unwrap();
-        let names: Vec<usize> = state.names.values().copied().collect();
-        if names.is_empty() {
-            return;
-        }
-        let inode = &mut state.inodes[names[choices.below(names.len() as u64) as usize]];
-        if !inode.seen.is_empty() {
-            let bit = choices.below(inode.seen.len() as u64 * 8) as usize;
-            inode.seen[bit / 8] ^= 1 << (bit % 8);
-            inode.durable[bit / 8] ^= 1 << (bit % 8);
-        }
+        state.inodes.push(Inode { durable: bytes.clone(), seen: bytes, unsynced: Vec::new() });
+        let inode = state.inodes.len() - 1;
+        state.names.insert(name.to_owned(), inode);
+        state.durable_names.insert(name.to_owned(), inode);
     }
 
     /// Overwrites every file with arbitrary bytes.
@@ -227,12 +315,31 @@ impl Disk for SimDisk {
         if state.full {
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
-        assert!(!state.names.contains_key(name));
+        assert!(!state.names.contains_key(name), "{name} exists");
         let zeros = vec![0; len as usize];
         state.inodes.push(Inode { durable: zeros.clone(), seen: zeros, unsynced: Vec::new() });
         let inode = state.inodes.len() - 1;
         state.change_name(NameChange::Set(name.to_owned(), inode));
         Ok(Box::new(SimFile { disk: self.clone(), inode }))
+    }
+
+    fn write_new(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.0.lock().unwrap();
+        state.step()?;
+        if state.full {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        assert!(!state.names.contains_key(name), "{name} exists");
+        let inode = Inode { durable: Vec::new(), seen: bytes.to_vec(), unsynced: vec![(0, bytes.to_vec())] };
+        state.inodes.push(inode);
+        let inode = state.inodes.len() - 1;
+        state.change_name(NameChange::Set(name.to_owned(), inode));
+        // The power may go between the write and its sync.
+        state.step()?;
+        let inode = &mut state.inodes[inode];
+        inode.durable = inode.seen.clone();
+        inode.unsynced.clear();
+        Ok(())
     }
 
     fn open(&self, name: &str, _write: bool) -> io::Result<Box<dyn DiskFile>> {

@@ -1,0 +1,190 @@
+//! An adaptive binary range coder: a bit costs the less, the better its model foresaw it.
+//!
+//! Integers only, so that every processor writes and reads the same bytes. The interval is carry-less, as in the
+//! public-domain coders of the PAQ family.
+
+/// How far, of 65,536, a probability stays away from 0 and 1, so that either bit can be coded.
+const LEAST: u16 = 24;
+
+/// A model that has seen this many bits changes no slower than that.
+const MAX_SEEN: u8 = 60;
+
+/// The model of one bit: how probable a one is, by what was seen so far.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bit {
+    one: u16,
+    seen: u8,
+}
+
+impl Bit {
+    pub(super) const NEW: Self = Self { one: 1 << 15, seen: 0 };
+
+    fn learn(&mut self, bit: bool) {
+        // At first about the mean of all bits seen, later that of the last few dozens.
+        let divisor = u32::from(self.seen) * 2 + 3;
+        let step = |distance: u16| u16::try_from(u32::from(distance) * 2 / divisor).unwrap_or_default();
+        if bit {
+            self.one += step((u16::MAX - LEAST).saturating_sub(self.one));
+        } else {
+            self.one -= step(self.one.saturating_sub(LEAST));
+        }
+        self.seen = (self.seen + 1).min(MAX_SEEN);
+    }
+}
+
+/// Either end of the coder, so that one description of the data serves both.
+pub(super) trait Coder {
+    /// Codes a bit whose probability of being one is `one` of 65,536. The encoder takes `bit` and returns it; the
+    /// decoder ignores it and returns the bit that was coded.
+    fn code(&mut self, one: u16, bit: bool) -> bool;
+
+    /// Codes a bit by its model; without one, as a bit that nothing is known of.
+    fn bit(&mut self, model: Option<&mut Bit>, bit: bool) -> bool {
+        let Some(model) = model else { return self.code(Bit::NEW.one, bit) };
+        let bit = self.code(model.one, bit);
+        model.learn(bit);
+        bit
+    }
+}
+
+/// What the code can still be.
+#[derive(Clone, Copy, Debug)]
+struct Interval {
+    low: u32,
+    high: u32,
+}
+
+impl Interval {
+    const ALL: Self = Self { low: 0, high: u32::MAX };
+
+    /// The greatest code that stands for a one.
+    fn split(self, one: u16) -> u32 {
+        let part = (u64::from(self.high - self.low) * u64::from(one)) >> 16;
+        self.low + u32::try_from(part).unwrap_or_default()
+    }
+
+    fn narrow(&mut self, split: u32, bit: bool) {
+        if bit {
+            self.high = split;
+        } else {
+            self.low = split + 1;
+        }
+    }
+
+    /// Takes out the first byte, once it can be but one.
+    fn settled(&mut self) -> Option<u8> {
+        let ([low, ..], [high, ..]) = (self.low.to_be_bytes(), self.high.to_be_bytes());
+        if low != high {
+            return None;
+        }
+        self.low <<= 8;
+        self.high = self.high << 8 | 0xff;
+        Some(low)
+    }
+}
+
+/// Bits into bytes.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    interval: Interval,
+    bytes: Vec<u8>,
+}
+
+impl Encoder {
+    pub(super) fn new() -> Self {
+        Self { interval: Interval::ALL, bytes: Vec::new() }
+    }
+
+    /// The code: no more bytes than it takes to stay within the interval when zeros follow.
+    pub(super) fn finish(mut self) -> Vec<u8> {
+        let Interval { low, high } = self.interval;
+        let bytes = (0..4).map(|kept: u32| {
+            let mask = u32::MAX.checked_shr(8 * kept).unwrap_or_default();
+            low.checked_add(mask).map(|up| up & !mask)
+        });
+        let shortest = bytes.flatten().find(|code| (low..=high).contains(code)).unwrap_or(low);
+        self.bytes.extend(shortest.to_be_bytes());
+        let len = self.bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        self.bytes.truncate(len);
+        self.bytes
+    }
+}
+
+impl Coder for Encoder {
+    fn code(&mut self, one: u16, bit: bool) -> bool {
+        let split = self.interval.split(one);
+        self.interval.narrow(split, bit);
+        while let Some(byte) = self.interval.settled() {
+            self.bytes.push(byte);
+        }
+        bit
+    }
+}
+
+/// Bytes into bits. Any bytes are a code; past their end there are zeros.
+#[derive(Debug)]
+pub(super) struct Decoder<'b> {
+    interval: Interval,
+    code: u32,
+    rest: std::slice::Iter<'b, u8>,
+}
+
+impl<'b> Decoder<'b> {
+    pub(super) fn new(bytes: &'b [u8]) -> Self {
+        let mut decoder = Self { interval: Interval::ALL, code: 0, rest: bytes.iter() };
+        (0..4).for_each(|_| decoder.shift());
+        decoder
+    }
+
+    fn shift(&mut self) {
+        self.code = self.code << 8 | self.rest.next().map_or(0, |byte| u32::from(*byte));
+    }
+}
+
+impl Coder for Decoder<'_> {
+    fn code(&mut self, one: u16, _: bool) -> bool {
+        let split = self.interval.split(one);
+        let bit = self.code <= split;
+        self.interval.narrow(split, bit);
+        while self.interval.settled().is_some() {
+            self.shift();
+        }
+        bit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Codes bits, each by one of a few models or by none.
+    fn run(coder: &mut impl Coder, bits: &[(u8, bool)]) -> Vec<bool> {
+        let mut models = [Bit::NEW; 3];
+        bits.iter().map(|(model, bit)| coder.bit(models.get_mut(usize::from(*model)), *bit)).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn bits_come_back(bits in proptest::collection::vec((0u8..4, any::<bool>()), 0..600)) {
+            let mut encoder = Encoder::new();
+            let wanted = run(&mut encoder, &bits);
+            let bytes = encoder.finish();
+            prop_assert!(bytes.last() != Some(&0), "zeros at the end are not written");
+            let unknown: Vec<_> = bits.iter().map(|(model, _)| (*model, false)).collect();
+            prop_assert_eq!(run(&mut Decoder::new(&bytes), &unknown), wanted);
+        }
+
+        #[test]
+        fn any_bytes_are_a_code(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+            prop_assert_eq!(run(&mut Decoder::new(&bytes), &[(0, false); 2000]).len(), 2000);
+        }
+    }
+
+    #[test]
+    fn what_was_foreseen_costs_next_to_nothing() {
+        let mut encoder = Encoder::new();
+        run(&mut encoder, &[(0, true); 100_000]);
+        assert!(encoder.finish().len() < 10);
+    }
+}
