@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use iwashi::config::Sensors;
 use iwashi::frame::Frame;
-use iwashi::platform::clock::{BootId, Clock, Stamp, SystemClock};
+use iwashi::platform::clock::{BootId, Clock, Stamp, SystemClock, Trust};
 use iwashi::platform::host::Host;
 use iwashi::sensor::Sampler;
 use iwashi::series::{Kind, SeriesTable};
@@ -60,6 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             boot_id: BootId([0xb0; 16]),
             boottime_ms,
             wall_ms: now.wall_ms.saturating_sub_unsigned(before_now),
+            trust: Trust::Synchronised,
         });
         for (reading, value) in sample.readings().iter().zip(&mut values) {
             let series = table.series(reading.series).ok_or("a reading without a series")?;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use iwashi::derive::{Derive, Point};
 use iwashi::frame::Frame;
-use iwashi::platform::clock::{BootId, Clock, Stamp};
+use iwashi::platform::clock::{BootId, Clock, Stamp, Trust};
 use iwashi::series::{Kind, Metric, Series, SeriesTable};
 use iwashi::sink::drain::{Fresh, Job, Next, Progress, Round};
 use iwashi::sink::{Failure, Profile, Receipt, Sink};
@@ -32,7 +32,12 @@ impl Clock for FixedClock {
 }
 
 fn clock(seconds: i64) -> FixedClock {
-    FixedClock(Stamp { boot_id: BootId([9; 16]), boottime_ms: 500_000, wall_ms: seconds * 1000 })
+    FixedClock(Stamp {
+        boot_id: BootId([9; 16]),
+        boottime_ms: 500_000,
+        wall_ms: seconds * 1000,
+        trust: Trust::Synchronised,
+    })
 }
 
 /// One point a frame: its number, by the name `frame` or `frame+rate` when the frame before was there.
@@ -60,7 +65,7 @@ impl Sink for Recorder {
     }
     fn profile(&self) -> Profile {
         let day = Duration::from_secs(DAY as u64);
-        Profile { max_age: day, max_future: day, max_points: 4, pause: Duration::ZERO }
+        Profile { max_age: day, max_points: 4, pause: Duration::ZERO }
     }
     fn prepare(&mut self) -> Result<(), Failure> {
         Ok(())
@@ -106,6 +111,7 @@ fn minutes(count: i64, last: i64) -> Vec<Stamp> {
         boot_id: BootId([1; 16]),
         boottime_ms: (i * 60_000) as u64,
         wall_ms: (last - (count - 1 - i) * 60) * 1000,
+        trust: Trust::Synchronised,
     };
     (0..count).map(stamp).collect()
 }
@@ -165,20 +171,28 @@ fn what_is_too_old_is_expired_and_counted() {
     assert_eq!((cursor.expired, cursor.delivered, cursor.settled), (3, 2, 6));
 }
 
+/// The same stamps by a clock that nobody vouches for.
+fn unsure(stamps: &[Stamp]) -> Vec<Stamp> {
+    stamps.iter().map(|stamp| Stamp { trust: Trust::Unknown, ..*stamp }).collect()
+}
+
 #[test]
-fn nothing_leaves_while_the_clock_is_not_set() {
-    let disk = spool(&minutes(3, 120));
-    let mut sink = Recorder::default();
-    let mut cursor = Cursor::new("mackerel");
-    let (outcome, done) = round(&disk, &mut sink, clock(300), &mut cursor, job(4));
-    assert!(outcome.unwrap_err().to_string().contains("clock"));
-    assert!(sink.requests.is_empty() && done.is_empty());
+fn nothing_leaves_while_the_clock_is_not_known_to_be_right() {
+    for seconds in [300, NOW] {
+        let disk = spool(&minutes(3, seconds));
+        let mut sink = Recorder::default();
+        let mut cursor = Cursor::new("mackerel");
+        let clock = FixedClock(Stamp { trust: Trust::Unknown, ..clock(seconds).0 });
+        let (outcome, done) = round(&disk, &mut sink, clock, &mut cursor, job(4));
+        assert!(outcome.unwrap_err().to_string().contains("clock"));
+        assert!(sink.requests.is_empty() && done.is_empty());
+    }
 }
 
 #[test]
 fn frames_of_this_boot_are_dated_once_the_clock_is_set_and_those_of_others_are_not() {
-    let mut stamps = minutes(2, 120);
-    let this_boot = Stamp { boot_id: BootId([9; 16]), boottime_ms: 440_000, wall_ms: 440_000 };
+    let mut stamps = unsure(&minutes(2, 120));
+    let this_boot = Stamp { boot_id: BootId([9; 16]), boottime_ms: 440_000, wall_ms: 440_000, trust: Trust::Unknown };
     stamps.push(this_boot);
     let disk = spool(&stamps);
     let mut sink = Recorder::default();
@@ -186,6 +200,25 @@ fn frames_of_this_boot_are_dated_once_the_clock_is_set_and_those_of_others_are_n
     round(&disk, &mut sink, clock(NOW), &mut cursor, job(4)).0.unwrap();
     assert_eq!(sink.points.iter().map(|point| (point.value, point.time)).collect::<Vec<_>>(), [(3.0, NOW - 60)]);
     assert_eq!((cursor.timeless, cursor.delivered), (2, 1));
+}
+
+#[test]
+fn frames_of_an_earlier_boot_are_dated_by_a_later_one_that_knew_the_time() {
+    // A board without a clock wakes three times: it learns the time late, never, and at once. Then it is this boot.
+    let boot = |id, stamps: &[Stamp]| stamps.iter().map(|s| Stamp { boot_id: BootId([id; 16]), ..*s }).collect();
+    let minutes_of = |id, count, last| -> Vec<Stamp> { boot(id, &minutes(count, last)) };
+    let asleep = |stamps: &[Stamp]| -> Vec<Stamp> {
+        unsure(stamps).iter().map(|s| Stamp { wall_ms: s.boottime_ms as i64, ..*s }).collect()
+    };
+    let first = minutes_of(1, 4, NOW - 3600);
+    let stamps = [asleep(&first[..3]), first[3..].to_vec(), asleep(&minutes_of(2, 2, 0)), minutes_of(3, 1, NOW - 600)];
+    let disk = spool(&stamps.concat());
+    let mut sink = Recorder::default();
+    let mut cursor = Cursor::new("mackerel");
+    round(&disk, &mut sink, clock(NOW), &mut cursor, job(8)).0.unwrap();
+    let sent: Vec<_> = sink.points.iter().map(|point| (point.value, NOW - point.time)).collect();
+    assert_eq!(sent, [(1.0, 3780), (2.0, 3720), (3.0, 3660), (4.0, 3600), (7.0, 600)]);
+    assert_eq!((cursor.timeless, cursor.delivered), (2, 5));
 }
 
 #[test]
@@ -251,7 +284,7 @@ fn a_clock_that_is_days_off_costs_nothing_once_the_server_tells_its_time() {
         let mut stamps = minutes(3, NOW - 600);
         for boottime_ms in [380_000, 440_000] {
             let wall_ms = (NOW + days_off * DAY) * 1000 - 500_000 + boottime_ms as i64;
-            stamps.push(Stamp { boot_id: BootId([9; 16]), boottime_ms, wall_ms });
+            stamps.push(Stamp { boot_id: BootId([9; 16]), boottime_ms, wall_ms, trust: Trust::Unknown });
         }
         let disk = spool(&stamps);
         let wrong = clock(NOW + days_off * DAY);

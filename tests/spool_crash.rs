@@ -67,8 +67,9 @@ fn what_a_sync_promised_survives_a_cut_at_every_operation() {
     }
     let seeds = Mutex::new(0..SEEDS);
     let sealed = Mutex::new(0);
+    let next_seed = || seeds.lock().unwrap().next();
     let worker = || {
-        while let Some(seed) = { seeds.lock().unwrap().next() } {
+        while let Some(seed) = next_seed() {
             *sealed.lock().unwrap() += u64::from(cuts_of(seed, &tried));
         }
     };

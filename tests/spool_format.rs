@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use iwashi::platform::clock::{BootId, Stamp};
+use iwashi::platform::clock::{BootId, Stamp, Trust};
 use iwashi::platform::disk::RealDisk;
 use iwashi::series::SeriesTable;
 use iwashi::spool::{Reader, Writer, MIN_MAX_BYTES};
@@ -74,7 +74,7 @@ fn reads_as_documented(disk: &Arc<RealDisk>) {
     assert!(reader.damage.is_none(), "{:?}", reader.damage);
     let boot_id =
         BootId([0x0f, 0x1e, 0x2d, 0x3c, 0x4b, 0x5a, 0x69, 0x78, 0x87, 0x96, 0xa5, 0xb4, 0xc3, 0xd2, 0xe1, 0xf0]);
-    let stamp = |boottime_ms, wall_ms| Stamp { boot_id, boottime_ms, wall_ms };
+    let stamp = |boottime_ms, wall_ms| Stamp { boot_id, boottime_ms, wall_ms, trust: Trust::Synchronised };
     let values =
         |load, reads| vec![("loadavg.1".to_owned(), load), (r#"disk.reads_completed{device="sda"}"#.to_owned(), reads)];
     assert_eq!(

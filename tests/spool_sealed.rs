@@ -187,7 +187,7 @@ fn the_footer_tells_times_and_sums() {
     let counter = table.intern(Series::new(&COUNTER, &[])).unwrap();
     let mut frame = Frame::default();
     for minute in 0..5000u64 {
-        frame.restart(Stamp { boot_id: BootId([1; 16]), boottime_ms: minute * 60_000, wall_ms: 1_800_000_000_000 });
+        frame.restart(Stamp { boot_id: BootId([1; 16]), boottime_ms: minute * 60_000, ..Stamp::default() });
         frame.push(gauge, (minute % 7) as i64 - 3);
         // Counts to 99, then begins again; above 2^63 all the while.
         frame.push_counter(counter, u64::MAX - 200 + minute % 100);

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::frame::Frame;
-use crate::platform::clock::Stamp;
+use crate::platform::clock::{Stamp, Trust};
 use crate::platform::host::Host;
 use crate::sensor::{Readings, Sampler, Slot};
 use crate::series::{Kind, Metric, Series, SeriesTable};
-use crate::spool::{HeldFrame, Limits, OpenError, Spool};
+use crate::spool::{HeldFrame, Limits, OpenError, Spool, MAX_STEP_MS};
 
 const BYTES_WRITTEN: Metric = Metric {
     name: "iwashi.spool.bytes_written",
@@ -38,6 +38,8 @@ pub struct Collector {
     before: Box<Frame>,
     own: [Slot; 2],
     dropped_readings: u64,
+    /// A moment of this boot when the time was known.
+    anchor: Option<Stamp>,
 }
 
 impl Collector {
@@ -49,7 +51,9 @@ impl Collector {
         let limits = Limits { max_bytes: config.spool.max_size, sync_interval: config.spool.sync_interval };
         let mut table = SeriesTable::default();
         let spool = Spool::open(&config.spool_path(), limits, patience, &mut table)?;
+        let anchor = spool.server_time().filter(|time| time.trust > Trust::Unknown);
         Ok(Self {
+            anchor,
             sampler: Sampler::open(host, &config.sensors),
             table,
             spool,
@@ -65,6 +69,7 @@ impl Collector {
         if Spool::wants_new_table(&self.table) {
             self.renew_table();
         }
+        let stamp = self.believed(stamp);
         std::mem::swap(&mut self.frame, &mut self.before);
         self.sampler.sample(stamp, &mut self.table, &mut self.frame);
         let mut readings = Readings::new(&mut self.frame, &mut self.table, &mut self.dropped_readings);
@@ -73,6 +78,32 @@ impl Collector {
             readings.push_counter(slot, || Series::new(&metric, &[]), value);
         }
         self.spool.append(&mut self.frame, &mut self.table);
+    }
+
+    /// The stamp, with a better wall time where one is known.
+    fn believed(&mut self, stamp: Stamp) -> Stamp {
+        let anchor = self.anchor.filter(|anchor| anchor.boot_id == stamp.boot_id && stamp.trust < Trust::Synchronised);
+        let Some(anchor) = anchor else {
+            self.anchor = Some(stamp).filter(|stamp| stamp.trust > Trust::Unknown);
+            return stamp;
+        };
+        let told = anchor.wall_at(stamp.boottime_ms);
+        if told.abs_diff(stamp.wall_ms) <= MAX_STEP_MS {
+            return Stamp { trust: anchor.trust, ..stamp };
+        }
+        match anchor.trust {
+            Trust::Synchronised => Stamp { wall_ms: told, trust: Trust::Synchronised, ..stamp },
+            // Somebody set the clock by hand, and nobody can tell which of the two times was right.
+            Trust::Hardware | Trust::Unknown => Stamp { trust: Trust::Unknown, ..stamp },
+        }
+    }
+
+    /// An upstream told the time: that serves all frames of this boot.
+    pub fn learn_time(&mut self, time: &Stamp) {
+        let is_better = |anchor: &Stamp| anchor.boot_id != time.boot_id || anchor.trust <= time.trust;
+        if self.anchor.as_ref().is_none_or(is_better) {
+            self.anchor = Some(*time);
+        }
     }
 
     /// Takes over frames that only memory held before a reload.

@@ -267,7 +267,7 @@ impl Life {
 
     /// Takes a frame and hands it to the sink.
     fn frame(&mut self, settings: &mut Settings<'_>) {
-        self.collector.collect(self.clock.now());
+        self.collector.collect(self.clock.stamp());
         if let Some(sink) = &self.sink {
             let end = self.collector.spool.uploadable_seq();
             let (frame, _) = self.collector.last();
@@ -313,6 +313,10 @@ impl Life {
                     say_trouble(sink.name, sink.trouble.as_deref(), trouble.as_deref());
                     sink.trouble = trouble;
                 }
+            }
+            Report::Time(time) => {
+                self.collector.learn_time(&time);
+                self.collector.spool.update_cursor(sink.name, |cursor| cursor.server_time = time);
             }
             Report::Ended => {}
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::collector::Collector;
 use super::{say_trouble, RunError};
 use crate::config::Config;
-use crate::platform::clock::Clock;
+use crate::platform::clock::{Clock, Stamp};
 use crate::platform::disk::{Disk, RealDisk};
 use crate::platform::host::Host;
 use crate::platform::lock::FileLock;
@@ -60,7 +60,7 @@ pub fn tick(
 ) -> Result<Ticked, RunError> {
     let started = Instant::now();
     let mut collector = Collector::open(config, host(), PATIENCE).map_err(RunError::Spool)?;
-    collector.collect(clock.now());
+    collector.collect(clock.stamp());
     collector.spool.sync();
     let mut ticked = Ticked {
         collecting: started.elapsed(),
@@ -97,7 +97,8 @@ fn upload(config: &Config, sink: &mut dyn Sink, clock: &Arc<dyn Clock>, end: u64
     let mut done = Vec::new();
     let mut report = |progress: Progress| done.push(progress);
     let mut pause = |_| if started.elapsed() < UPLOAD { Next::GoOn } else { Next::Stop };
-    let round = Round { sink, clock: clock.as_ref(), cursor: &mut cursor, report: &mut report, pause: &mut pause };
+    let round =
+        Round { sink: &mut *sink, clock: clock.as_ref(), cursor: &mut cursor, report: &mut report, pause: &mut pause };
     let outcome = round.run(Job { fresh: None, end, held }, &mut Reader::new(disk));
     let trouble = outcome.as_ref().err().map(ToString::to_string);
     if trouble != before {
@@ -105,13 +106,19 @@ fn upload(config: &Config, sink: &mut dyn Sink, clock: &Arc<dyn Clock>, end: u64
     }
     let points = done.iter().map(Progress::accepted).sum();
     if !done.is_empty() || trouble != before {
-        write_back(config, clock.as_ref(), &done, trouble.as_deref());
+        write_back(config, clock.as_ref(), &done, sink.server_time(), trouble.as_deref());
     }
     Upload::Done(outcome.map(|()| points))
 }
 
 /// Enters into the spool what the upload did.
-fn write_back(config: &Config, clock: &dyn Clock, done: &[Progress], trouble: Option<&str>) {
+fn write_back(
+    config: &Config,
+    clock: &dyn Clock,
+    done: &[Progress],
+    server_time: Option<Stamp>,
+    trouble: Option<&str>,
+) {
     let limits = crate::spool::Limits { max_bytes: config.spool.max_size, sync_interval: Duration::ZERO };
     let mut table = crate::series::SeriesTable::default();
     match crate::spool::Spool::open(&config.spool_path(), limits, PATIENCE, &mut table) {
@@ -119,6 +126,9 @@ fn write_back(config: &Config, clock: &dyn Clock, done: &[Progress], trouble: Op
             let now = clock.now();
             for progress in done {
                 spool.update_cursor(mackerel::NAME, |cursor| progress.enter(cursor, &now));
+            }
+            if let Some(time) = server_time {
+                spool.update_cursor(mackerel::NAME, |cursor| cursor.server_time = time);
             }
             spool.set_sink_trouble(mackerel::NAME, now.wall_ms, trouble.unwrap_or_default());
             spool.sync();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::collector::Collector;
 use crate::derive::Derive;
-use crate::platform::clock::Clock;
+use crate::platform::clock::{Clock, Stamp};
 use crate::platform::disk::Disk;
 use crate::sink::backoff::Backoff;
 use crate::sink::drain::{Fresh, Job, Next, Progress, Round};
@@ -29,6 +29,8 @@ pub enum Command {
 pub enum Report {
     /// Something was done.
     Progress(Progress),
+    /// The upstream told its time.
+    Time(Stamp),
     /// A round went well (`None`) or failed.
     Outcome(Option<String>),
     /// It has ended.
@@ -88,6 +90,9 @@ impl Uploader {
             };
             let (end, held) = (job.end, job.held.clone());
             let (outcome, queued) = self.round(job, false);
+            if let Some(time) = self.sink.server_time() {
+                (self.reports)(Report::Time(time));
+            }
             match outcome {
                 Ok(()) => {
                     self.backoff.succeed();

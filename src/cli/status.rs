@@ -9,12 +9,12 @@ use super::terminal::{bytes, duration, Terminal};
 use super::{Command, Outcome, Stop, FAILED};
 use crate::config::Config;
 use crate::frame::Frame;
-use crate::platform::clock::{Clock, Stamp, SystemClock};
+use crate::platform::clock::{Clock, Stamp, SystemClock, Trust};
 use crate::platform::date::Date;
 use crate::platform::disk::{Disk, RealDisk};
 use crate::sensor::Sampler;
 use crate::series::SeriesTable;
-use crate::spool::{Cursor, Reader, Trouble};
+use crate::spool::{Cursor, Reader, Trouble, MAX_STEP_MS};
 
 pub(super) const COMMAND: Command = Command {
     name: "status",
@@ -61,7 +61,7 @@ fn run(arguments: &Arguments, terminal: &mut Terminal) -> Outcome {
 fn gather(arguments: &Arguments, config: Config) -> Status {
     let id = std::fs::read_to_string(config.root.join("id")).ok();
     let mut status = Status {
-        now: SystemClock::new(&arguments.sysroot()).now(),
+        now: SystemClock::new(&arguments.sysroot()).stamp(),
         host_id: id.map(|id| id.trim_end().to_owned()).filter(|id| !id.is_empty()),
         spool_error: None,
         spool_bytes: 0,
@@ -133,7 +133,7 @@ fn print(status: &Status, terminal: &mut Terminal) {
     terminal.line(&format!("  version      {}", env!("CARGO_PKG_VERSION")));
     let file = config.file.as_ref().map_or("none; defaults".to_owned(), |file| file.display().to_string());
     terminal.line(&format!("  config       {file}"));
-    terminal.line(&format!("  clock        {}{}", Date(now), clock_note(status)));
+    terminal.line(&format!("  clock        {} ({})", Date(now), clock_note(status)));
     terminal.heading("Spool");
     terminal.line(&format!("  path         {}", config.spool_path().display()));
     terminal.line(&format!("  size         {} of {}", bytes(status.spool_bytes), bytes(config.spool.max_size)));
@@ -177,11 +177,18 @@ fn print(status: &Status, terminal: &mut Terminal) {
     }
 }
 
-fn clock_note(status: &Status) -> &'static str {
-    if status.now.is_wall_credible() {
-        ""
-    } else {
-        " (not set: uploads wait)"
+/// What is known about the clock.
+fn clock_note(status: &Status) -> String {
+    let told = status.cursors.iter().map(|cursor| cursor.server_time).find(|time| time.boot_id == status.now.boot_id);
+    let told = told.filter(|time| time.trust > Trust::Unknown).map(|time| time.wall_at(status.now.boottime_ms));
+    match (status.now.trust, told) {
+        (Trust::Synchronised, _) => "synchronised".to_owned(),
+        (_, Some(told)) if told.abs_diff(status.now.wall_ms) > MAX_STEP_MS => {
+            format!("wrong: the server says {}", Date(told))
+        }
+        (_, Some(_)) => "as the server's".to_owned(),
+        (Trust::Hardware, None) => "set by a battery-backed clock".to_owned(),
+        (Trust::Unknown, None) => "not known to be right: uploads wait".to_owned(),
     }
 }
 
@@ -222,7 +229,7 @@ fn as_json(status: &Status) -> Value {
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "config": status.config.file.as_ref().map(|file| file.display().to_string()),
-        "clock": { "time": Date(status.now.wall_ms).to_string(), "credible": status.now.is_wall_credible() },
+        "clock": { "time": Date(status.now.wall_ms).to_string(), "state": clock_note(status) },
         "spool": {
             "path": status.config.spool_path().display().to_string(),
             "bytes": status.spool_bytes,

@@ -324,7 +324,7 @@ mod tests {
 
     fn frame(table: &mut SeriesTable, boottime_ms: u64, given: &[Given<'_>]) -> Frame {
         let mut frame = Frame::default();
-        frame.restart(Stamp { boot_id: BootId([1; 16]), boottime_ms, wall_ms: 0 });
+        frame.restart(Stamp { boot_id: BootId([1; 16]), boottime_ms, ..Stamp::default() });
         for (name, labels, value) in given {
             let metric = Metric { name, kind: Kind::Counter, unit: "", source: "", help: "" };
             frame.push_counter(table.intern(Series::new(&metric, labels)).unwrap(), *value);

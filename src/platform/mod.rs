@@ -8,6 +8,7 @@ pub mod host;
 pub mod kernel_file;
 pub mod lock;
 pub mod network;
+pub mod ntp;
 pub mod pidfile;
 pub mod signals;
 pub mod user;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::{Failure, Profile, Receipt, Sink};
 use crate::derive::{Derive, Point};
 use crate::frame::Frame;
-use crate::platform::clock::{BootId, Clock, Stamp};
+use crate::platform::clock::{Clock, Stamp, Trust};
 use crate::series::SeriesTable;
-use crate::spool::{Cursor, Fate, HeldFrame, Reader};
+use crate::spool::{Cursor, Fate, HeldFrame, Reader, Time, Timeline, MAX_STEP_MS};
 
 /// The newest frame, already made into points by whoever sampled it.
 #[derive(Debug)]
@@ -115,31 +115,9 @@ impl std::fmt::Debug for Round<'_> {
     }
 }
 
-/// A clock further off than this from the server's is wrong; closer than that, nobody can tell.
+/// A clock further off than this from the server's is wrong, even if a time server set it; and a frame further than
+/// this in the future was not taken then.
 const MAX_SKEW_MS: u64 = 300_000;
-
-/// A stamp of this boot further off than this from its boot time was made before the clock was set.
-const MAX_STEP_MS: u64 = 60_000;
-
-/// The seconds since 1970 at which a frame was taken, as far as they can be known `now`.
-///
-/// A frame of this boot that was stamped before the clock was set is placed by its boot time. One of an earlier
-/// boot whose clock was never set has no time that could be told.
-#[must_use]
-pub fn time_of(stamp: &Stamp, now: &Stamp, max_future: Duration) -> Option<i64> {
-    if !now.is_wall_credible() {
-        return None;
-    }
-    let is_this_boot = stamp.boot_id == now.boot_id && stamp.boot_id != BootId::default();
-    if let Some(ago) = now.boottime_ms.checked_sub(stamp.boottime_ms).filter(|_| is_this_boot) {
-        let wall_ms = now.wall_ms.checked_sub_unsigned(ago)?;
-        let is_stepped = wall_ms.abs_diff(stamp.wall_ms) > MAX_STEP_MS;
-        return Some(if is_stepped { wall_ms } else { stamp.wall_ms }.div_euclid(1000));
-    }
-    let max_future = i64::try_from(max_future.as_millis()).unwrap_or(i64::MAX);
-    let is_possible = stamp.is_wall_credible() && stamp.wall_ms <= now.wall_ms.saturating_add(max_future);
-    is_possible.then(|| stamp.wall_ms.div_euclid(1000))
-}
 
 impl Round<'_> {
     /// Sends what `job` has, until all is done or something fails; `reader` gives the backlog.
@@ -148,8 +126,10 @@ impl Round<'_> {
     /// The first failure; what was reported before stays true.
     pub fn run(mut self, job: Job, reader: &mut Reader) -> Result<(), Failure> {
         self.sink.prepare()?;
-        if !self.now().is_wall_credible() {
-            return Err(Failure::later("the clock of this machine is not set; uploads wait until it is"));
+        if self.now().trust == Trust::Unknown {
+            return Err(Failure::later(
+                "this machine's clock is not known to be right, and the server does not tell the time; uploads wait",
+            ));
         }
         if let Some(fresh) = job.fresh {
             self.send_fresh(fresh)?;
@@ -159,8 +139,11 @@ impl Round<'_> {
             return Ok(());
         }
         crate::verbose!("{}: {} frames wait", self.sink.name(), range.end - range.start);
-        let mut backlog = Backlog::new(&mut self, &range);
-        let outcome = reader.frames(range.start.saturating_sub(1), &mut |frame, table| backlog.frame(frame, table));
+        let from = range.start.saturating_sub(1);
+        // A spool that cannot be read is told of below.
+        let timeline = reader.timeline(from).unwrap_or_default();
+        let mut backlog = Backlog::new(&mut self, &range, timeline);
+        let outcome = reader.frames(from, &mut |frame, table| backlog.frame(frame, table));
         if let Err(error) = outcome {
             // Without a disk, memory has all there is; with one that cannot be read just now, it may.
             let is_gone = error.kind() == io::ErrorKind::NotFound;
@@ -177,22 +160,32 @@ impl Round<'_> {
         backlog.finish()
     }
 
-    /// The present moment, by the server's clock where ours is clearly wrong.
+    /// The present moment, by the server's clock where ours is not known to be right, or clearly wrong.
     fn now(&self) -> Stamp {
-        let mut now = self.clock.now();
-        let seen = self.sink.server_time().filter(|seen| seen.boot_id == now.boot_id);
-        if let Some(seen) = seen {
-            let since = now.boottime_ms.saturating_sub(seen.boottime_ms);
-            let wall_ms = seen.wall_ms.saturating_add_unsigned(since);
-            if wall_ms.abs_diff(now.wall_ms) > MAX_SKEW_MS {
-                now.wall_ms = wall_ms;
+        let now = self.clock.stamp();
+        let Some(seen) = self.sink.server_time().filter(|seen| seen.boot_id == now.boot_id) else { return now };
+        let tolerance = if now.trust == Trust::Synchronised { MAX_SKEW_MS } else { MAX_STEP_MS };
+        let told = seen.wall_at(now.boottime_ms);
+        let wall_ms = if told.abs_diff(now.wall_ms) <= tolerance { now.wall_ms } else { told };
+        Stamp { wall_ms, trust: Trust::Synchronised, ..now }
+    }
+
+    /// The seconds since 1970 at which a frame was taken, if they are known.
+    fn time_of(&self, stamp: &Stamp, timeline: &Timeline) -> Option<i64> {
+        let now = self.now();
+        let mut this_boot = Timeline::default();
+        this_boot.add(&now);
+        let is_this_boot = stamp.boot_id == now.boot_id && stamp.trust < now.trust;
+        match if is_this_boot { this_boot.time(stamp) } else { timeline.time(stamp) } {
+            Time::Known(wall_ms) if wall_ms <= now.wall_ms.saturating_add_unsigned(MAX_SKEW_MS) => {
+                Some(wall_ms.div_euclid(1000))
             }
+            Time::Known(_) | Time::Estimated(_) | Time::Unknown => None,
         }
-        now
     }
 
     fn send_fresh(&mut self, fresh: Fresh) -> Result<(), Failure> {
-        let time = time_of(&fresh.stamp, &self.now(), Duration::ZERO);
+        let time = self.time_of(&fresh.stamp, &Timeline::default());
         let Some(time) = time.filter(|_| fresh.seq >= self.cursor.settled) else { return Ok(()) };
         let mut points = fresh.points;
         for point in &mut points {
@@ -217,6 +210,7 @@ struct Backlog<'r, 'w> {
     round: &'r mut Round<'w>,
     profile: Profile,
     derive: Arc<dyn Derive>,
+    timeline: Timeline,
     /// The frame that is to come next, and the one after the last wanted.
     next: u64,
     end: u64,
@@ -231,12 +225,13 @@ struct Backlog<'r, 'w> {
 }
 
 impl<'r, 'w> Backlog<'r, 'w> {
-    fn new(round: &'r mut Round<'w>, range: &Range<u64>) -> Self {
+    fn new(round: &'r mut Round<'w>, range: &Range<u64>, timeline: Timeline) -> Self {
         let (profile, derive) = (round.sink.profile(), round.sink.deriver());
         Self {
             round,
             profile,
             derive,
+            timeline,
             next: range.start,
             end: range.end,
             before: None,
@@ -271,12 +266,11 @@ impl<'r, 'w> Backlog<'r, 'w> {
         if frame.seq > self.next {
             self.settle(frame.seq, Fate::Lost)?;
         }
-        let now = self.round.now();
         let after = frame.seq + 1;
-        let Some(time) = time_of(&frame.stamp, &now, self.profile.max_future) else {
+        let Some(time) = self.round.time_of(&frame.stamp, &self.timeline) else {
             return self.settle(after, Fate::Timeless);
         };
-        let age = now.wall_ms.div_euclid(1000).saturating_sub(time);
+        let age = self.round.now().wall_ms.div_euclid(1000).saturating_sub(time);
         if age > i64::try_from(self.profile.max_age.as_secs()).unwrap_or(i64::MAX) {
             return self.settle(after, Fate::Expired);
         }

@@ -10,7 +10,7 @@ use ureq::{Agent, Body, Proxy};
 
 use super::Failure;
 use crate::config::{Config, ProxySettings};
-use crate::platform::clock::{Clock, Stamp};
+use crate::platform::clock::{Clock, Stamp, Trust};
 
 /// One request may take this long in all, as mackerel-agent's.
 const TOTAL: Duration = Duration::from_secs(30);
@@ -163,7 +163,7 @@ impl Client {
         let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let Some(wall_ms) = since.and_then(|since| i64::try_from(since.as_millis()).ok()) else { return };
         if let Ok(mut seen) = self.server_time.lock() {
-            *seen = Some(Stamp { wall_ms, ..self.clock.now() });
+            *seen = Some(Stamp { wall_ms, trust: Trust::Synchronised, ..self.clock.now() });
         }
     }
 

@@ -19,8 +19,6 @@ use crate::platform::clock::Stamp;
 pub struct Profile {
     /// The oldest point it stores.
     pub max_age: Duration,
-    /// The furthest into the future that it stores.
-    pub max_future: Duration,
     /// The most points of one request.
     pub max_points: usize,
     /// How long to wait between two requests while a backlog drains.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::platform::clock::Stamp;
+
 /// The most sinks that one spool serves.
 pub const MAX_SINKS: usize = 3;
 
@@ -34,6 +36,8 @@ pub struct Cursor {
     pub rejected_points: u64,
     /// When the upstream last took something, in milliseconds since 1970; 0 for never.
     pub last_success_ms: i64,
+    /// When the upstream last told its time, and what it was. It outlives the process, and serves its whole boot.
+    pub server_time: Stamp,
 }
 
 /// What became of a run of frames.
@@ -68,6 +72,7 @@ impl Cursor {
             points: 0,
             rejected_points: 0,
             last_success_ms: 0,
+            server_time: Stamp::default(),
         }
     }
 

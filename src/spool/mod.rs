@@ -23,6 +23,7 @@ mod seal;
 mod sealed;
 mod segment;
 mod stored;
+mod timeline;
 mod writer;
 
 use std::fs;
@@ -41,9 +42,11 @@ pub use record::{Key, Record, Row};
 pub use sealed::{Footer, Sealed, Sums};
 pub use segment::{HeaderState, Segment, SegmentHeader};
 pub use stored::{list, Form, Stored, StoredFile};
+pub use timeline::{Time, Timeline, MAX_STEP_MS};
 pub use writer::{Writer, MIN_MAX_BYTES};
 
 use crate::frame::Frame;
+use crate::platform::clock::Stamp;
 use crate::platform::disk::{Disk, RealDisk};
 use crate::platform::lock::FileLock;
 use crate::platform::user;
@@ -297,6 +300,13 @@ impl Spool {
     pub fn cursor(&self, sink: &str) -> Cursor {
         let known = self.writer.as_ref().and_then(|writer| writer.cursors().iter().find(|cursor| cursor.sink == sink));
         known.cloned().unwrap_or_else(|| Cursor::new(sink))
+    }
+
+    /// When an upstream last told the time, as far as it is known on disk.
+    #[must_use]
+    pub fn server_time(&self) -> Option<Stamp> {
+        let cursors = self.writer.as_ref()?.cursors();
+        cursors.iter().map(|cursor| cursor.server_time).max_by_key(|stamp| (stamp.trust, stamp.wall_ms))
     }
 
     /// See [`Writer::set_trouble`].

@@ -121,8 +121,8 @@ impl Page {
     pub fn seal(&mut self, header: PageHeader, cursors: &Cursors) {
         if let Some(room) = self.bytes.get_mut(RECORDS_END..) {
             room.fill(0);
-            // Three sinks whose counters are all below 2^35 fit. Past that the cursors are left out, and what
-            // was sent since is sent once more after a restart.
+            // Three sinks of fewer than 2^28 frames and 2^35 points fit. Past that the cursors are left out, and
+            // what was sent since is sent once more after a restart.
             if postcard::to_slice(cursors, room).is_err() {
                 room.fill(0);
             }
@@ -243,6 +243,7 @@ impl<'a> Iterator for Records<'a> {
 mod tests {
     use super::super::record::Key;
     use super::*;
+    use crate::platform::clock::{BootId, Stamp};
     use proptest::prelude::*;
 
     const ID: PageId = PageId { segment: 3, index: 9 };
@@ -282,6 +283,37 @@ mod tests {
         assert_eq!(seqs, [1, 2]);
         let elsewhere = PageId { index: 8, ..ID };
         assert!(read.records(elsewhere).all(|found| found == Found::Damage), "a page of another place reads as damage");
+    }
+
+    #[test]
+    fn three_sinks_of_five_hundred_years_of_minutes_fit() {
+        let far = Stamp {
+            boot_id: BootId([0xff; 16]),
+            boottime_ms: 1 << 41,
+            wall_ms: 1 << 42,
+            trust: crate::platform::clock::Trust::Synchronised,
+        };
+        let frames = (1 << 28) - 1;
+        let points = (1 << 35) - 1;
+        let cursor = |sink: &&str| Cursor {
+            settled: frames,
+            ahead_from: frames,
+            ahead_to: frames,
+            delivered: frames,
+            expired: frames,
+            timeless: frames,
+            lost: frames,
+            points,
+            rejected_points: points,
+            last_success_ms: far.wall_ms,
+            server_time: far,
+            ..Cursor::new(sink)
+        };
+        let cursors: Cursors = ["mackerel", "prometheus", "otlp"].iter().map(cursor).collect();
+        assert_eq!(cursors.len(), MAX_SINKS);
+        let mut page = Page::default();
+        page.seal(PageHeader { id: ID, commit: 1 }, &cursors);
+        assert_eq!(page.cursors(), cursors);
     }
 
     proptest! {

@@ -11,6 +11,7 @@ use super::page::{Cursors, Found, Page, PAGE_BYTES};
 use super::record::Record;
 use super::segment::{HeaderState, Loaded, Segment};
 use super::stored::{self, Form, Stored, StoredFile};
+use super::timeline::Timeline;
 use crate::frame::Frame;
 use crate::platform::clock::Stamp;
 use crate::platform::disk::Disk;
@@ -139,6 +140,14 @@ impl Reader {
         decoder.finish(&self.table, &mut emit);
         self.damage.missing_frames += missing;
         Ok(())
+    }
+
+    /// What is known of the boots of all frames from number `from` on.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn timeline(&self, from: u64) -> io::Result<Timeline> {
+        Timeline::read(&self.disk, from)
     }
 
     /// The newest frame, with the table that numbers its series.

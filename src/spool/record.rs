@@ -94,9 +94,9 @@ impl Key {
     }
 
     /// The difference of a later frame's part from this key; `None` where only a new key can say it: another
-    /// boot, or a series that this key does not have.
+    /// boot, another trust in the wall time, or a series that this key does not have.
     pub fn row(&self, key_offset: u16, seq: u64, parts: u8, stamp: Stamp, readings: &[Reading]) -> Option<Row> {
-        if stamp.boot_id != self.stamp.boot_id {
+        if (stamp.boot_id, stamp.trust) != (self.stamp.boot_id, self.stamp.trust) {
             return None;
         }
         let mut row = Row {
@@ -104,7 +104,7 @@ impl Key {
             seq_delta: u32::try_from(seq.checked_sub(self.seq)?).ok()?,
             parts,
             boottime_delta_ms: stamp.boottime_ms.checked_sub(self.stamp.boottime_ms)?,
-            wall_shift_ms: wall_offset(&stamp).wrapping_sub(wall_offset(&self.stamp)),
+            wall_shift_ms: stamp.boot_began_ms().wrapping_sub(self.stamp.boot_began_ms()),
             ..Row::default()
         };
         let mut readings = readings.iter().peekable();
@@ -131,9 +131,8 @@ impl Row {
     /// The `seq` and stamp of the frame, by its key.
     pub fn place(&self, key: &Key) -> (u64, Stamp) {
         let boottime_ms = key.stamp.boottime_ms.wrapping_add(self.boottime_delta_ms);
-        let offset = wall_offset(&key.stamp).wrapping_add(self.wall_shift_ms);
-        let wall_ms = offset.wrapping_add(boottime_ms.cast_signed());
-        (key.seq.wrapping_add(u64::from(self.seq_delta)), Stamp { boot_id: key.stamp.boot_id, boottime_ms, wall_ms })
+        let wall_ms = key.stamp.wall_at(boottime_ms).wrapping_add(self.wall_shift_ms);
+        (key.seq.wrapping_add(u64::from(self.seq_delta)), Stamp { boottime_ms, wall_ms, ..key.stamp })
     }
 
     /// The readings, by their key.
@@ -147,10 +146,6 @@ impl Row {
             Some(Reading { series: *series, value: value.wrapping_add(delta) })
         })
     }
-}
-
-fn wall_offset(stamp: &Stamp) -> i64 {
-    stamp.wall_ms.wrapping_sub(stamp.boottime_ms.cast_signed())
 }
 
 fn bit(bits: &Bits, index: usize) -> bool {
@@ -169,7 +164,7 @@ fn set_bit(bits: &mut Bits, index: usize) -> Option<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::clock::BootId;
+    use crate::platform::clock::{BootId, Trust};
     use proptest::prelude::*;
 
     fn readings() -> impl Strategy<Value = Vec<Reading>> {
@@ -178,7 +173,7 @@ mod tests {
     }
 
     fn stamp(boottime_ms: u64, wall_ms: i64) -> Stamp {
-        Stamp { boot_id: BootId([7; 16]), boottime_ms, wall_ms }
+        Stamp { boot_id: BootId([7; 16]), boottime_ms, wall_ms, trust: Trust::Hardware }
     }
 
     proptest! {
@@ -215,11 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn another_boot_or_a_new_series_needs_a_key() {
+    fn another_boot_another_trust_or_a_new_series_needs_a_key() {
         let old = [Reading { series: 1, value: 5 }];
         let key = Key::of(1, 0, 1, stamp(10, 1000), &old);
         let rebooted = Stamp { boot_id: BootId([8; 16]), ..stamp(20, 1010) };
         assert_eq!(key.row(32, 2, 1, rebooted, &old), None);
+        assert_eq!(key.row(32, 2, 1, Stamp { trust: Trust::Synchronised, ..stamp(20, 1010) }, &old), None);
         let more = [Reading { series: 1, value: 5 }, Reading { series: 2, value: 5 }];
         assert_eq!(key.row(32, 2, 1, stamp(20, 1010), &more), None);
         assert!(key.row(32, 2, 1, stamp(20, 1010), &[]).is_some());

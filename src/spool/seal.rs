@@ -15,7 +15,7 @@ use super::reader::troubles;
 use super::sealed::{self, push_block, Footer, Head, Rows, Sums, MAX_ROWS};
 use super::segment::{Segment, SegmentHeader};
 use crate::frame::Frame;
-use crate::platform::clock::{BootId, Stamp};
+use crate::platform::clock::{BootId, Stamp, Trust};
 use crate::series::{Kind, Series, SeriesTable};
 
 /// Values that are gathered at a time: 256 KiB of memory.
@@ -95,16 +95,15 @@ fn gather(full: &Segment, page: &mut Page, rows: usize, group: std::ops::Range<u
 }
 
 fn push_rows(bytes: &mut Vec<u8>, segment: u64, rows: &[(u64, Stamp)]) -> Option<()> {
-    let mut boots: Vec<BootId> = Vec::new();
+    let mut boots: Vec<(BootId, Trust)> = Vec::new();
     let mut columns: [Vec<Option<i64>>; 4] = Default::default();
     for (seq, stamp) in rows {
-        if boots.last() != Some(&stamp.boot_id) {
-            boots.push(stamp.boot_id);
+        if boots.last() != Some(&(stamp.boot_id, stamp.trust)) {
+            boots.push((stamp.boot_id, stamp.trust));
         }
-        let boottime_ms = stamp.boottime_ms.cast_signed();
         let boot = i64::try_from(boots.len()).ok()? - 1;
-        let offset = stamp.wall_ms.wrapping_sub(boottime_ms);
-        for (column, value) in columns.iter_mut().zip([seq.cast_signed(), boot, boottime_ms, offset]) {
+        let (boottime_ms, began_ms) = (stamp.boottime_ms.cast_signed(), stamp.boot_began_ms());
+        for (column, value) in columns.iter_mut().zip([seq.cast_signed(), boot, boottime_ms, began_ms]) {
             column.push(Some(value));
         }
     }

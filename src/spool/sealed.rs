@@ -13,7 +13,7 @@ use super::page::Cursors;
 use super::reader::Trouble;
 use super::segment::{HeaderState, SegmentHeader, HEADER_BYTES};
 use crate::frame::{Reading, MAX_READINGS};
-use crate::platform::clock::{BootId, Stamp};
+use crate::platform::clock::{BootId, Stamp, Trust};
 use crate::platform::disk::Disk;
 use crate::series::{Series, SeriesTable};
 
@@ -48,15 +48,15 @@ pub(super) enum Head<'a> {
 }
 
 /// The head of the rows. Their stream is four, one after the other: frame number, boot (its place in `boots`), boot
-/// time, and wall time less boot time.
+/// time, and the wall time at which the boot began, by that row.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Rows {
     /// How the streams are coded.
     pub(super) codec: u8,
     /// How many rows there are.
     pub(super) count: u32,
-    /// The boots that the rows are of.
-    pub(super) boots: Vec<BootId>,
+    /// The boots that the rows are of, and how far their wall times are to be believed.
+    pub(super) boots: Vec<(BootId, Trust)>,
     /// What each stream starts from, and its length in bytes.
     pub(super) streams: [(Base, u32); 4],
 }
@@ -279,12 +279,12 @@ fn rows_of(head: &Rows, stream: &[u8]) -> Option<Vec<(u64, Stamp)>> {
         Some(column::decode(*base, stream).take(count).flatten())
     });
     let (mut seqs, mut boots) = (columns.next()??, columns.next()??);
-    let (mut boottimes, mut offsets) = (columns.next()??, columns.next()??);
+    let (mut boottimes, mut began) = (columns.next()??, columns.next()??);
     let row = |_| {
-        let boot = usize::try_from(boots.next()?).ok()?;
+        let (boot_id, trust) = *head.boots.get(usize::try_from(boots.next()?).ok()?)?;
         let (seq, boottime_ms) = (seqs.next()?.cast_unsigned(), boottimes.next()?);
-        let wall_ms = offsets.next()?.wrapping_add(boottime_ms);
-        Some((seq, Stamp { boot_id: *head.boots.get(boot)?, boottime_ms: boottime_ms.cast_unsigned(), wall_ms }))
+        let wall_ms = began.next()?.wrapping_add(boottime_ms);
+        Some((seq, Stamp { boot_id, boottime_ms: boottime_ms.cast_unsigned(), wall_ms, trust }))
     };
     let rows: Vec<_> = (0..count).map_while(row).collect();
     // Their order is what everything else relies on.

@@ -7,7 +7,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use iwashi::frame::Frame;
-use iwashi::platform::clock::{BootId, Stamp};
+use iwashi::platform::clock::{BootId, Stamp, Trust};
 use iwashi::series::{Kind, Metric, Series, SeriesTable};
 use iwashi::spool::{Damage, Fate, Reader, Writer, MIN_MAX_BYTES};
 
@@ -18,9 +18,7 @@ pub const METRIC: Metric = Metric { name: "test.value", kind: Kind::Counter, uni
 /// A frame whose every value follows from its number, so that a wrong value is seen.
 pub fn frame(seq: u64, devices: u64, table: &mut SeriesTable) -> Frame {
     let mut frame = Frame::default();
-    let stamp =
-        Stamp { boot_id: BootId([(seq / 50) as u8; 16]), boottime_ms: seq * 60_000, wall_ms: 1_800_000_000_000 };
-    frame.restart(stamp);
+    frame.restart(stamp(seq));
     for device in 0..devices {
         if !(seq + device).is_multiple_of(11) {
             let series = Series::new(&METRIC, &[("device", &format!("disk{device}"))]);
@@ -28,6 +26,17 @@ pub fn frame(seq: u64, devices: u64, table: &mut SeriesTable) -> Frame {
         }
     }
     frame
+}
+
+/// A boot of 50 frames after the other; every third knows its time only half way through.
+fn stamp(minute: u64) -> Stamp {
+    let is_late = (minute / 50).is_multiple_of(3) && minute % 50 < 20;
+    Stamp {
+        boot_id: BootId([(minute / 50) as u8; 16]),
+        boottime_ms: minute * 60_000,
+        wall_ms: if is_late { 7_000 } else { 1_800_000_000_000 },
+        trust: if is_late { Trust::Unknown } else { Trust::Synchronised },
+    }
 }
 
 fn value(seq: u64, device: u64) -> i64 {
@@ -52,8 +61,7 @@ pub fn read(disk: &SimDisk) -> (BTreeMap<u64, usize>, Damage) {
                 });
                 assert_eq!(reading.value, value(minute, device), "frame {}", frame.seq);
             }
-            let stamp = Stamp { boot_id: BootId([(minute / 50) as u8; 16]), wall_ms: 1_800_000_000_000, ..frame.stamp };
-            assert_eq!(frame.stamp, stamp, "frame {}", frame.seq);
+            assert_eq!(frame.stamp, stamp(minute), "frame {}", frame.seq);
             frames.insert(frame.seq, frame.readings().len());
             ControlFlow::Continue(())
         })

@@ -30,7 +30,6 @@ const RETRY_INTERVAL_MS: u64 = 300_000;
 
 /// The service drops older points and answers 200 all the same; a minute is left for the way and the clocks.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600 - 60);
-const MAX_FUTURE: Duration = Duration::from_secs(24 * 3600 - 60);
 
 /// The sink.
 pub struct Mackerel {
@@ -164,7 +163,7 @@ impl Sink for Mackerel {
 
     fn profile(&self) -> Profile {
         // The service names no limit; 500 points are 45 KB, and eight minutes of a small host.
-        Profile { max_age: MAX_AGE, max_future: MAX_FUTURE, max_points: 500, pause: Duration::from_secs(1) }
+        Profile { max_age: MAX_AGE, max_points: 500, pause: Duration::from_secs(1) }
     }
 
     fn prepare(&mut self) -> Result<(), Failure> {
