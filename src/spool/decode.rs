@@ -29,6 +29,20 @@ pub struct Damage {
     pub missing_frames: u64,
 }
 
+impl std::ops::AddAssign for Damage {
+    fn add_assign(&mut self, other: Self) {
+        self.stretches += other.stretches;
+        self.rows_without_key += other.rows_without_key;
+        self.readings_without_series += other.readings_without_series;
+        self.unknown_records += other.unknown_records;
+        self.foreign_segments += other.foreign_segments;
+        self.bad_segments += other.bad_segments;
+        self.bad_pages += other.bad_pages;
+        self.bad_blocks += other.bad_blocks;
+        self.missing_frames += other.missing_frames;
+    }
+}
+
 impl Damage {
     /// Whether all was well.
     #[must_use]

@@ -38,6 +38,21 @@ pub struct SegmentSummary {
     pub damage: Damage,
 }
 
+impl SegmentSummary {
+    fn empty(file: &StoredFile) -> Self {
+        Self {
+            file: *file,
+            foreign_version: None,
+            frames: 0,
+            readings: 0,
+            first: None,
+            last: None,
+            used_bytes: 0,
+            damage: Damage::default(),
+        }
+    }
+}
+
 /// What troubled a sink when the spool was last written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
@@ -241,22 +256,33 @@ impl Reader {
         Ok((Cursors::new(), Vec::new()))
     }
 
-    /// What one segment holds.
+    /// What one segment holds, without decoding a sealed one that is whole: that is what its footer is for.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn glance(disk: &dyn Disk, file: &StoredFile) -> io::Result<SegmentSummary> {
+        let stored = Stored::open(disk, file)?;
+        let Stored::Sealed(sealed) = &stored else { return Self::summary(disk, file) };
+        match (sealed.footer(), sealed.row_count()) {
+            (Some(footer), Some(frames)) if sealed.is_whole() => Ok(SegmentSummary {
+                frames,
+                readings: footer.columns.iter().map(|sums| u64::from(sums.count)).sum(),
+                first: Some(footer.first),
+                last: Some(footer.last),
+                used_bytes: file.len,
+                ..SegmentSummary::empty(file)
+            }),
+            _ => Self::summary(disk, file),
+        }
+    }
+
+    /// What one segment holds, every reading of it decoded.
     ///
     /// # Errors
     /// Those of the disk.
     pub fn summary(disk: &dyn Disk, file: &StoredFile) -> io::Result<SegmentSummary> {
         let stored = Stored::open(disk, file)?;
-        let mut summary = SegmentSummary {
-            file: *file,
-            foreign_version: None,
-            frames: 0,
-            readings: 0,
-            first: None,
-            last: None,
-            used_bytes: 0,
-            damage: Damage::default(),
-        };
+        let mut summary = SegmentSummary::empty(file);
         match stored.header() {
             HeaderState::Foreign(version) => {
                 summary.foreign_version = Some(version);

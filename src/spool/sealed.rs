@@ -182,8 +182,18 @@ impl Sealed {
         })
     }
 
+    /// How many rows it has, by the first of their blocks.
+    #[must_use]
+    pub fn row_count(&self) -> Option<u64> {
+        self.blocks.iter().find_map(|(head, _)| match head {
+            Head::Rows(rows) => Some(u64::from(rows.count)),
+            _ => None,
+        })
+    }
+
     /// Whether every byte of it is as it was written.
-    pub(super) fn is_whole(&self) -> bool {
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
         let are_streams_whole = self.blocks.iter().all(|(_, place)| self.stream(place).is_some());
         matches!(self.header, HeaderState::Good(_)) && self.gaps == 0 && self.footer().is_some() && are_streams_whole
     }
@@ -200,14 +210,16 @@ impl Sealed {
         self.bytes.is_empty()
     }
 
-    /// Numbers and stamps of all rows, from whichever copy is whole; the other is counted.
+    /// Numbers and stamps of all rows, from the first copy that is whole; one that is not is counted.
     fn rows(&self, damage: &mut Damage) -> Option<Vec<(u64, Stamp)>> {
         let mut found = None;
         for (head, place) in &self.blocks {
             let Head::Rows(head) = head else { continue };
-            let rows = self.stream(place).and_then(|stream| rows_of(head, stream));
-            damage.bad_blocks += u64::from(rows.is_none());
-            found = found.or(rows);
+            match (self.stream(place), &found) {
+                (None, _) => damage.bad_blocks += 1,
+                (Some(stream), None) => found = rows_of(head, stream),
+                (Some(_), Some(_)) => {}
+            }
         }
         found
     }
