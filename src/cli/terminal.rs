@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::platform::decimal::Decimal;
+
 /// Standard output and error.
 #[derive(Debug)]
 pub(super) struct Terminal {
@@ -71,18 +73,17 @@ pub(super) fn bytes(count: u64) -> String {
     if count < 1024 {
         return format!("{count} B");
     }
-    let mut value = count as f64 / 1024.0;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < units.len() {
-        value /= 1024.0;
-        unit += 1;
+    let (mut divisor, mut names) = (1024u64, units.iter());
+    let mut unit = names.next().copied().unwrap_or_default();
+    while count / divisor >= 1024 {
+        let Some(next) = names.next() else { break };
+        (divisor, unit) = (divisor * 1024, next);
     }
-    let unit = units.get(unit).copied().unwrap_or_default();
-    if value >= 10.0 || value.fract() == 0.0 {
-        format!("{value:.0} {unit}")
-    } else {
-        format!("{value:.1} {unit}")
-    }
+    let is_short = count / divisor < 10 && !count.is_multiple_of(divisor);
+    // Rounded to the nearest.
+    let places = u32::from(is_short);
+    let value = Decimal::ratio(count.saturating_add(divisor / 2 / 10u64.pow(places)), divisor, places);
+    format!("{value} {unit}")
 }
 
 /// A stretch of time for a person: `42 s`, `3 min`, `5 h 20 min`, `12 d 4 h`.

@@ -10,6 +10,7 @@ use super::terminal::Terminal;
 use super::{run, Command, Outcome, Stop, FAILED};
 use crate::agent::tick::{self, Upload};
 use crate::platform::clock::{Clock, SystemClock};
+use crate::platform::decimal::Decimal;
 
 pub(super) const COMMAND: Command = Command {
     name: "tick",
@@ -38,8 +39,9 @@ fn run(arguments: &Arguments, terminal: &mut Terminal) -> Outcome {
     let ticked = tick::tick(&Arc::new(config), &|| arguments.host(), &clock, before_upload)
         .map_err(|error| run::stop(&error))?;
     if terminal.is_person() || arguments.is_given("verbose") {
-        let milliseconds = ticked.collecting.as_secs_f64() * 1000.0;
-        terminal.line(&format!("frame {}: {} readings in {milliseconds:.1} ms", ticked.seq, ticked.readings));
+        let tenths = i64::try_from(ticked.collecting.as_micros() / 100).unwrap_or(i64::MAX);
+        let milliseconds = Decimal { units: tenths, places: 1 };
+        terminal.line(&format!("frame {}: {} readings in {milliseconds} ms", ticked.seq, ticked.readings));
         match &ticked.upload {
             Upload::NoSink => terminal.line("nothing sent: no API key"),
             Upload::Busy => terminal.line("nothing sent: another run is sending"),

@@ -9,12 +9,13 @@ use std::io;
 use serde::Serialize;
 
 use super::{arm_part, garbage, read_text};
+use crate::platform::decimal::Decimal;
 use crate::platform::host::Host;
 
 const CPUINFO: &str = "/proc/cpuinfo";
 
 /// A maximum above this many MHz was not in kHz but in Hz (some vendor kernels).
-const MAX_CREDIBLE_MHZ: f64 = 9999.0;
+const MAX_CREDIBLE_MHZ: i64 = 9999;
 
 /// One logical processor. Strings are empty where the architecture does not tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -55,10 +56,10 @@ pub(super) fn read(host: &Host) -> io::Result<Vec<Cpu>> {
         if cpu.core_id.is_empty() {
             cpu.core_id = first_line("topology/core_id").unwrap_or_default();
         }
-        let max_khz = first_line("cpufreq/cpuinfo_max_freq").and_then(|text| finite(&text));
-        if let Some(max_khz) = max_khz {
-            let mhz = max_khz / 1000.0;
-            cpu.mhz = if mhz > MAX_CREDIBLE_MHZ { mhz / 1000.0 } else { mhz }.to_string();
+        let max_khz = first_line("cpufreq/cpuinfo_max_freq").and_then(|text| text.parse::<u32>().ok());
+        if let Some(units) = max_khz.map(i64::from) {
+            let places = if units > MAX_CREDIBLE_MHZ * 1000 { 6 } else { 3 };
+            cpu.mhz = Decimal { units, places }.shortest().to_string();
         }
     }
     Ok(cpus.into_iter().map(|(_, cpu)| cpu).collect())
@@ -119,8 +120,8 @@ fn note(cpu: &mut Cpu, key: &str, value: &str) -> io::Result<()> {
         // PowerPC: 2.3 (pvr 004e 1203)
         "revision" => cpu.stepping = number(key, value.split('.').next().unwrap_or_default())?.to_string(),
         "cpu MHz" | "clock" | "cpu MHz dynamic" => {
-            if let Some(mhz) = finite(value.trim_end_matches("MHz")) {
-                cpu.mhz = mhz.to_string();
+            if let Some(mhz) = decimal(value.trim_end_matches("MHz")) {
+                cpu.mhz = mhz.shortest().to_string();
             }
         }
         "cache size" => cpu.cache_size = format!("{} KB", number(key, value.trim_end_matches(" KB"))?),
@@ -135,8 +136,12 @@ fn number(key: &str, value: &str) -> io::Result<u32> {
     value.parse().map_err(|_| garbage(CPUINFO, format_args!("{key}: not a number: {value:?}")))
 }
 
-fn finite(text: &str) -> Option<f64> {
-    text.parse::<f64>().ok().filter(|number| number.is_finite())
+/// A number with or without decimal places, of which six are read.
+fn decimal(text: &str) -> Option<Decimal> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let fraction: String = fraction.chars().chain("000000".chars()).take(6).collect();
+    let units = i64::from(whole.parse::<u32>().ok()?) * 1_000_000 + i64::from(fraction.parse::<u32>().ok()?);
+    Some(Decimal { units, places: 6 })
 }
 
 #[cfg(test)]

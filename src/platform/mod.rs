@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod date;
+pub mod decimal;
 pub mod df;
 pub mod disk;
 pub mod host;

@@ -17,7 +17,8 @@ pub const RECORDS_END: usize = PAGE_BYTES - 256;
 pub const FRAMING_BYTES: usize = 6;
 
 const MAGIC: [u8; 4] = *b"IWP1";
-const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+/// The checksum of everything in a spool. One table for all: it is a kilobyte.
+pub(super) static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
 /// All cursors, as every page carries them.
 pub type Cursors = heapless::Vec<Cursor, MAX_SINKS>;

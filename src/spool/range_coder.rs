@@ -2,7 +2,7 @@
 //!
 //! Integers only, so that every processor writes and reads the same bytes. The interval is carry-less, as in the
 //! public-domain coders of the PAQ family. Release builds are for size; what is called for each bit is inlined all the
-//! same, which makes reading three times as fast.
+//! same.
 
 /// How far, of 65,536, a probability stays away from 0 and 1, so that either bit can be coded.
 const LEAST: u16 = 24;
@@ -72,7 +72,7 @@ pub(super) trait Coder {
     fn code(&mut self, one: u16, bit: bool) -> bool;
 
     /// Codes a bit by its model; without one, as a bit that nothing is known of.
-    #[inline(always)]
+    #[inline(never)]
     fn bit(&mut self, model: Option<&mut Bit>, bit: bool) -> bool {
         let Some(model) = model else { return self.code(Bit::NEW.one, bit) };
         let bit = self.code(model.one, bit);

@@ -4,12 +4,11 @@ use std::borrow::Cow;
 use std::io;
 use std::ops::{ControlFlow, Range};
 
-use crc::{Crc, CRC_32_ISO_HDLC};
 use serde::{Deserialize, Serialize};
 
 use super::column::{self, Base};
 use super::decode::Damage;
-use super::page::Cursors;
+use super::page::{Cursors, CRC};
 use super::reader::Trouble;
 use super::segment::{HeaderState, SegmentHeader, HEADER_BYTES};
 use crate::frame::{Reading, MAX_READINGS};
@@ -303,17 +302,23 @@ fn rows_of(head: &Rows, stream: &[u8]) -> Option<Vec<(u64, Stamp)>> {
     (rows.len() == count && rows.is_sorted_by(|a, b| a.0 < b.0)).then_some(rows)
 }
 
+/// The most bytes of a block's head: the footer of as many columns as a segment can have series.
+const MAX_HEAD_BYTES: usize = 1 << 17;
+
 /// Adds a block to a sealed segment in the making. `None` when it gets too large.
 pub(super) fn push_block(bytes: &mut Vec<u8>, segment: u64, head: &Head<'_>, stream: &[u8]) -> Option<()> {
     let offset = bytes.len();
-    let head = postcard::to_allocvec(head).ok()?;
-    let (head_len, stream_len) = (u32::try_from(head.len()).ok()?, u32::try_from(stream.len()).ok()?);
-    bytes.extend(head_len.to_le_bytes());
-    bytes.extend(stream_len.to_le_bytes());
-    bytes.extend(head_crc(segment, offset, &head, stream.len()).to_le_bytes());
-    bytes.extend(&head);
-    let start = bytes.len() + CRC_BYTES;
-    bytes.extend(stream_crc(segment, start, stream).to_le_bytes());
+    let start = offset + FRAMING_BYTES;
+    bytes.resize(start + MAX_HEAD_BYTES, 0);
+    let head_len = postcard::to_slice(head, bytes.get_mut(start..)?).ok()?.len();
+    bytes.truncate(start + head_len);
+    let crc = head_crc(segment, offset, bytes.get(start..)?, stream.len());
+    let lengths = [u32::try_from(head_len).ok()?, u32::try_from(stream.len()).ok()?];
+    let framing = lengths.into_iter().chain([crc]).flat_map(u32::to_le_bytes);
+    for (byte, value) in bytes.get_mut(offset..start)?.iter_mut().zip(framing) {
+        *byte = value;
+    }
+    bytes.extend(stream_crc(segment, bytes.len() + CRC_BYTES, stream).to_le_bytes());
     bytes.extend(stream);
     (bytes.len() as u64 <= MAX_BYTES).then_some(())
 }
@@ -328,7 +333,6 @@ fn stream_crc(segment: u64, start: usize, stream: &[u8]) -> u32 {
 
 /// Segment and place are part of it, so that bytes of another place never pass for this one's.
 fn crc(parts: &[&[u8]]) -> u32 {
-    const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
     let mut digest = CRC.digest();
     parts.iter().for_each(|part| digest.update(part));
     digest.finalize()

@@ -2,9 +2,7 @@
 
 use std::io;
 
-use crc::{Crc, CRC_32_ISO_HDLC};
-
-use super::page::{Cursors, Page, PageHeader, PageId, PAGE_BYTES};
+use super::page::{Cursors, Page, PageHeader, PageId, CRC, PAGE_BYTES};
 use super::stored::{self, Form};
 use crate::platform::disk::{Disk, DiskFile};
 
@@ -86,7 +84,6 @@ impl HeaderState {
 }
 
 fn header_crc(bytes: &[u8; HEADER_BYTES]) -> u32 {
-    const CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
     CRC.checksum(bytes.get(..HEADER_BYTES - 4).unwrap_or_default())
 }
 

@@ -4,7 +4,7 @@
 //! how long before or after a trusted one they were taken. A boot that never knew the time lies between its
 //! neighbours: an estimate, fit for people and not for an upstream.
 
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -33,11 +33,13 @@ pub enum Time {
 pub struct Timeline {
     /// In the order of their frames.
     boots: Vec<Boot>,
-    by_id: HashMap<BootId, usize>,
+    /// Where the last one asked for is: the next frame is of the same, nearly always.
+    last: Cell<usize>,
 }
 
 #[derive(Debug)]
 struct Boot {
+    id: BootId,
     /// The first of its most trusted stamps, if any is to be trusted.
     anchor: Option<Stamp>,
     /// Boot time of its last frame: how long it lasted at least.
@@ -70,8 +72,8 @@ impl Timeline {
         if stamp.boot_id == BootId::default() {
             return;
         }
-        let place = *self.by_id.entry(stamp.boot_id).or_insert_with(|| {
-            self.boots.push(Boot { anchor: None, lasted_ms: 0 });
+        let place = self.place(stamp.boot_id).unwrap_or_else(|| {
+            self.boots.push(Boot { id: stamp.boot_id, anchor: None, lasted_ms: 0 });
             self.boots.len() - 1
         });
         let Some(boot) = self.boots.get_mut(place) else { return };
@@ -82,10 +84,20 @@ impl Timeline {
         }
     }
 
+    fn place(&self, id: BootId) -> Option<usize> {
+        let is_it = |boot: &Boot| boot.id == id;
+        if self.boots.get(self.last.get()).is_some_and(is_it) {
+            return Some(self.last.get());
+        }
+        let place = self.boots.iter().rposition(is_it)?;
+        self.last.set(place);
+        Some(place)
+    }
+
     /// When the frame with this stamp was taken.
     #[must_use]
     pub fn time(&self, stamp: &Stamp) -> Time {
-        let place = self.by_id.get(&stamp.boot_id).copied();
+        let place = self.place(stamp.boot_id);
         let anchor = place.and_then(|place| self.boots.get(place)?.anchor);
         let own = (stamp.trust > Trust::Unknown).then_some(stamp.wall_ms);
         match (anchor.filter(|anchor| anchor.trust > stamp.trust), own) {

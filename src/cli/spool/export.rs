@@ -15,6 +15,7 @@ use super::super::{Outcome, Stop, USAGE};
 use super::select::Selection;
 use crate::frame::Frame;
 use crate::platform::date::Date;
+use crate::platform::decimal::Decimal;
 use crate::platform::disk::Disk;
 use crate::series::{Kind, Series, SeriesTable};
 use crate::spool::{Reader, Time, Timeline};
@@ -106,7 +107,7 @@ impl Export<'_> {
                     // A sample whose time nobody knows has none.
                     match time {
                         Time::Known(ms) | Time::Estimated(ms) => {
-                            out.push_str(&format!(" {:.3}\n", ms as f64 / 1000.0));
+                            out.push_str(&format!(" {}\n", Decimal { units: ms, places: 3 }));
                         }
                         Time::Unknown => out.push('\n'),
                     }
@@ -135,8 +136,8 @@ fn in_words(time: Time) -> (Option<String>, &'static str) {
 fn csv(frame: &Frame, time: Time, table: &SeriesTable, out: &mut String) {
     let stamp = &frame.stamp;
     let (date, certainty) = in_words(time);
-    let boottime = stamp.boottime_ms as f64 / 1000.0;
-    let start = format!("{},{certainty},{},{},{boottime:.3}", date.unwrap_or_default(), frame.seq, stamp.boot_id);
+    let boottime = Decimal { units: stamp.boottime_ms.cast_signed(), places: 3 };
+    let start = format!("{},{certainty},{},{},{boottime}", date.unwrap_or_default(), frame.seq, stamp.boot_id);
     for (series, value) in readings(frame, table) {
         let name = series.to_string().replace('"', "\"\"");
         // Writing to a string does not fail.

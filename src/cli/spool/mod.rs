@@ -11,6 +11,7 @@ use super::terminal::{bytes, Terminal};
 use super::{Command, Outcome, Stop, FAILED, USAGE};
 use crate::platform::clock::Stamp;
 use crate::platform::date::Date;
+use crate::platform::decimal::Decimal;
 use crate::platform::disk::{Disk, RealDisk};
 use crate::spool::{list, Damage, Form, Reader, Time, Timeline};
 
@@ -123,7 +124,7 @@ fn verify(directory: &Path, terminal: &mut Terminal) -> Outcome {
         "{segments} segment{}, {frames} frames, {readings} readings, {} used{}",
         if segments == 1 { "" } else { "s" },
         bytes(used),
-        if readings > 0 { format!(", {:.2} bytes a reading", used as f64 / readings as f64) } else { String::new() }
+        if readings > 0 { format!(", {} bytes a reading", Decimal::ratio(used, readings, 2)) } else { String::new() }
     ));
     if damage.is_none() {
         terminal.line("all well: nothing damaged, nothing missing");
