@@ -53,7 +53,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     own("json", "", "as JSON"),
     own("path", "DIR", "the spool to look into (default: the config's)"),
     own("format", "FORMAT", "csv, jsonl or openmetrics (default: csv)"),
-    own("series", "GLOB", "only series whose name matches, as in 'cpu.*' (repeatable)"),
+    own("series", "GLOB", "only series whose name matches, as in 'cpu.*'\n(repeatable)"),
     own("since", "TIME", "only frames from then on: a UTC date as 2026-11-23T13:37,\nor a time ago as 90m, 12h or 7d"),
     own("until", "TIME", "only frames before then"),
     // mackerel-agent's, accepted so that its unit files work.

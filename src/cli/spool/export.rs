@@ -124,24 +124,37 @@ fn readings<'a>(frame: &'a Frame, table: &'a SeriesTable) -> impl Iterator<Item 
 }
 
 /// The time, if any is known or estimated, and how sure it is.
-fn in_words(time: Time) -> (Option<String>, &'static str) {
+fn in_words(time: Time) -> (Option<Date>, &'static str) {
     match time {
-        Time::Known(wall_ms) => (Some(Date(wall_ms).to_string()), "known"),
-        Time::Estimated(wall_ms) => (Some(Date(wall_ms).to_string()), "estimated"),
+        Time::Known(wall_ms) => (Some(Date(wall_ms)), "known"),
+        Time::Estimated(wall_ms) => (Some(Date(wall_ms)), "estimated"),
         Time::Unknown => (None, "unknown"),
     }
 }
 
-/// One row a reading; quoted as RFC 4180 says.
+/// One row a reading; quoted as RFC 4180 says. Writing to a string does not fail.
 fn csv(frame: &Frame, time: Time, table: &SeriesTable, out: &mut String) {
     let stamp = &frame.stamp;
-    let (date, certainty) = in_words(time);
     let boottime = Decimal { units: stamp.boottime_ms.cast_signed(), places: 3 };
-    let start = format!("{},{certainty},{},{},{boottime}", date.unwrap_or_default(), frame.seq, stamp.boot_id);
     for (series, value) in readings(frame, table) {
-        let name = series.to_string().replace('"', "\"\"");
-        // Writing to a string does not fail.
-        writeln!(out, "{start},\"{name}\",{},{}", series.unit, number(series, value)).ok();
+        let (date, certainty) = in_words(time);
+        date.map(|date| write!(out, "{date}").ok());
+        write!(out, ",{certainty},{},{},{boottime},\"", frame.seq, stamp.boot_id).ok();
+        write!(Quoted(out), "{series}").ok();
+        writeln!(out, "\",{},{}", series.unit, number(series, value)).ok();
+    }
+}
+
+/// Doubles quotation marks.
+struct Quoted<'o>(&'o mut String);
+
+impl std::fmt::Write for Quoted<'_> {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for (i, part) in text.split('"').enumerate() {
+            self.0.push_str(if i == 0 { "" } else { "\"\"" });
+            self.0.push_str(part);
+        }
+        Ok(())
     }
 }
 
@@ -156,7 +169,7 @@ fn json_line(frame: &Frame, time: Time, table: &SeriesTable, out: &mut String) {
     let stamp = &frame.stamp;
     let (date, certainty) = in_words(time);
     let line = json!({
-        "seq": frame.seq, "time": date, "certainty": certainty, "boot_id": stamp.boot_id.to_string(),
+        "seq": frame.seq, "time": date.map(|date| date.to_string()), "certainty": certainty, "boot_id": stamp.boot_id.to_string(),
         "boottime_ms": stamp.boottime_ms, "wall_ms": stamp.wall_ms, "values": values,
     });
     writeln!(out, "{line}").ok();
