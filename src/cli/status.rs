@@ -138,7 +138,11 @@ fn print(status: &Status, terminal: &mut Terminal) {
     terminal.line(&format!("  path         {}", config.spool_path().display()));
     terminal.line(&format!("  size         {} of {}", bytes(status.spool_bytes), bytes(config.spool.max_size)));
     if let (Some((first, oldest)), Some((last, newest))) = (status.oldest, status.newest) {
-        terminal.line(&format!("  frames       {first} to {last}, since {}", Date(oldest.wall_ms)));
+        let since = match oldest.trust {
+            Trust::Unknown => String::new(),
+            _ => format!(", since {}", Date(oldest.wall_ms)),
+        };
+        terminal.line(&format!("  frames       {first} to {last}{since}"));
         terminal.line(&format!("  last frame   {} ago", ago(newest.wall_ms)));
     }
     for (series, value) in status.own.iter().filter(|(series, value)| *value != 0 && !series.contains("bytes")) {

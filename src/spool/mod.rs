@@ -7,6 +7,9 @@
 //! 4. Damage costs the records it touches (and, where it hits a page's key, that page's rows); it is counted.
 //! 5. A full, failing or read-only disk never ends the process: frames go to a bounded memory, then are counted.
 //!
+//! A [`Segment`] of pages takes frames until it is full; then it is rewritten as a [`Sealed`] one. A [`Reader`] reads
+//! both, and a [`Timeline`] says when frames were taken. Power cuts are `tests/spool_crash.rs`.
+//!
 #![doc = include_str!("FORMAT.md")]
 
 mod column;

@@ -20,6 +20,11 @@ const MAGIC: [u8; 4] = *b"IWP1";
 /// The checksum of everything in a spool. One table for all: it is a kilobyte.
 pub(super) static CRC: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 
+/// Whether a checksum is right. For the fuzzers it always is: they would never get past it.
+pub(super) fn is_right(told: u32, found: u32) -> bool {
+    cfg!(fuzzing) || told == found
+}
+
 /// All cursors, as every page carries them.
 pub type Cursors = heapless::Vec<Cursor, MAX_SINKS>;
 
@@ -157,7 +162,7 @@ impl Page {
         let commit = u64::from_le_bytes(*field(20)?.first_chunk()?);
         let used = usize::from(u16::from_le_bytes(*field(28)?.first_chunk()?));
         let header = PageHeader { id: PageId { segment, index }, commit };
-        let whole = crc == self.crc(header.id) && (RECORDS_START..=RECORDS_END).contains(&used);
+        let whole = is_right(crc, self.crc(header.id)) && (RECORDS_START..=RECORDS_END).contains(&used);
         self.used = if whole { used } else { RECORDS_END };
         whole.then_some(header)
     }
@@ -186,8 +191,8 @@ impl Page {
         let [l0, l1, c0, c1, c2, c3] = *framing;
         let len = usize::from(u16::from_le_bytes([l0, l1]));
         let payload = rest.get(..len).filter(|payload| !payload.is_empty())?;
-        let right = record_crc(id, offset, payload) == u32::from_le_bytes([c0, c1, c2, c3]);
-        right.then_some((payload, offset + FRAMING_BYTES + len))
+        let crc = u32::from_le_bytes([c0, c1, c2, c3]);
+        is_right(crc, record_crc(id, offset, payload)).then_some((payload, offset + FRAMING_BYTES + len))
     }
 }
 

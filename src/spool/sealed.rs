@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::column::{self, Base};
 use super::decode::Damage;
-use super::page::{Cursors, CRC};
+use super::page::{is_right, Cursors, CRC};
 use super::reader::Trouble;
 use super::segment::{HeaderState, SegmentHeader, HEADER_BYTES};
 use crate::frame::{Reading, MAX_READINGS};
@@ -159,7 +159,7 @@ impl Sealed {
         let start = offset + FRAMING_BYTES + head_len + CRC_BYTES;
         let stream = start..start.checked_add(stream_len).filter(|end| *end <= self.bytes.len())?;
         let crc = u32::from_le_bytes([c0, c1, c2, c3]);
-        if crc != head_crc(self.number, offset, head, stream_len) {
+        if !is_right(crc, head_crc(self.number, offset, head, stream_len)) {
             return None;
         }
         Some((postcard::from_bytes(head).ok()?, stream))
@@ -169,7 +169,7 @@ impl Sealed {
     fn stream(&self, place: &Range<usize>) -> Option<&[u8]> {
         let (_, crc) = self.bytes.get(..place.start)?.split_last_chunk::<CRC_BYTES>()?;
         let stream = self.bytes.get(place.clone())?;
-        (u32::from_le_bytes(*crc) == stream_crc(self.number, place.start, stream)).then_some(stream)
+        is_right(u32::from_le_bytes(*crc), stream_crc(self.number, place.start, stream)).then_some(stream)
     }
 
     /// What it holds, in short.

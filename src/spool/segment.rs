@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::page::{Cursors, Page, PageHeader, PageId, CRC, PAGE_BYTES};
+use super::page::{is_right, Cursors, Page, PageHeader, PageId, CRC, PAGE_BYTES};
 use super::stored::{self, Form};
 use crate::platform::disk::{Disk, DiskFile};
 
@@ -63,7 +63,7 @@ impl SegmentHeader {
     pub(super) fn decode(bytes: &[u8; HEADER_BYTES], magic: [u8; 8]) -> HeaderState {
         let u32_at = |at: usize| bytes.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u32::from_le_bytes(*b));
         let u64_at = |at: usize| bytes.get(at..).and_then(|b| b.first_chunk()).map_or(0, |b| u64::from_le_bytes(*b));
-        if !bytes.starts_with(&magic) || u32_at(HEADER_BYTES - 4) != header_crc(bytes) {
+        if !bytes.starts_with(&magic) || !is_right(u32_at(HEADER_BYTES - 4), header_crc(bytes)) {
             return HeaderState::Damaged;
         }
         if u32_at(8) != VERSION {
