@@ -58,7 +58,7 @@ fn read(disk: &SimDisk) -> Vec<u64> {
     reader.last_frame().unwrap();
     Reader::sinks(disk.as_ref()).unwrap();
     for file in list(disk.as_ref()).unwrap() {
-        Reader::glance(disk.as_ref(), &file).unwrap();
+        Reader::glance(disk.as_ref(), &file).unwrap().unwrap();
     }
     let disk: Arc<dyn iwashi::platform::disk::Disk> = disk;
     Timeline::read(&disk, 0).unwrap();

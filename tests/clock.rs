@@ -48,7 +48,7 @@ impl Bench {
     /// The upstream tells the time, as the uploader reports it.
     fn told(&mut self, time: Stamp) {
         let collector = self.collector();
-        collector.learn_time(&time);
+        collector.note_time(&time);
         collector.spool.update_cursor("mackerel", |cursor| cursor.server_time = time);
         collector.spool.sync();
     }
@@ -75,6 +75,14 @@ fn a_board_that_wakes_in_1970_has_the_servers_time_from_the_first_contact_on() {
     bench.restart();
     assert_eq!(bench.frame(1, 3_700_000, 100_000, Trust::Unknown), (3_640_000, Trust::Synchronised), "it is on disk");
     assert_eq!(bench.frame(2, 5_000, 5_000, Trust::Unknown), (5_000 - NOON, Trust::Unknown), "not after a reboot");
+}
+
+#[test]
+fn where_the_kernel_does_not_name_its_boots_no_boot_is_taken_for_another() {
+    let mut bench = Bench::new("nameless");
+    bench.told(stamp(0, 500_000, NOON, Trust::Synchronised));
+    bench.restart();
+    assert_eq!(bench.frame(0, 5_000, 7_000, Trust::Unknown), (7_000 - NOON, Trust::Unknown));
 }
 
 #[test]

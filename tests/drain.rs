@@ -279,15 +279,18 @@ fn frames_that_only_memory_holds_are_sent_too() {
 
 #[test]
 fn a_clock_that_is_days_off_costs_nothing_once_the_server_tells_its_time() {
-    for days_off in [-2, 2] {
+    // Also one that the kernel holds for synchronised, as that of a machine that was paused.
+    for (days_off, trust) in
+        [(-2, Trust::Unknown), (2, Trust::Unknown), (-2, Trust::Synchronised), (2, Trust::Synchronised)]
+    {
         // A good backlog of an earlier boot, and two frames of this one, stamped wrong.
         let mut stamps = minutes(3, NOW - 600);
         for boottime_ms in [380_000, 440_000] {
             let wall_ms = (NOW + days_off * DAY) * 1000 - 500_000 + boottime_ms as i64;
-            stamps.push(Stamp { boot_id: BootId([9; 16]), boottime_ms, wall_ms, trust: Trust::Unknown });
+            stamps.push(Stamp { boot_id: BootId([9; 16]), boottime_ms, wall_ms, trust });
         }
         let disk = spool(&stamps);
-        let wrong = clock(NOW + days_off * DAY);
+        let wrong = FixedClock(Stamp { trust, ..clock(NOW + days_off * DAY).0 });
         let mut sink = Recorder { server_time: Some(clock(NOW).0), ..Recorder::default() };
         let mut cursor = Cursor::new("mackerel");
         round(&disk, &mut sink, wrong, &mut cursor, job(6)).0.unwrap();

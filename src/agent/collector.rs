@@ -69,6 +69,7 @@ impl Collector {
         if Spool::wants_new_table(&self.table) {
             self.renew_table();
         }
+        self.note_time(&stamp);
         let stamp = self.believed(stamp);
         std::mem::swap(&mut self.frame, &mut self.before);
         self.sampler.sample(stamp, &mut self.table, &mut self.frame);
@@ -81,28 +82,22 @@ impl Collector {
     }
 
     /// The stamp, with a better wall time where one is known.
-    fn believed(&mut self, stamp: Stamp) -> Stamp {
-        let anchor = self.anchor.filter(|anchor| anchor.boot_id == stamp.boot_id && stamp.trust < Trust::Synchronised);
-        let Some(anchor) = anchor else {
-            self.anchor = Some(stamp).filter(|stamp| stamp.trust > Trust::Unknown);
-            return stamp;
-        };
-        let told = anchor.wall_at(stamp.boottime_ms);
-        if told.abs_diff(stamp.wall_ms) <= MAX_STEP_MS {
-            return Stamp { trust: anchor.trust, ..stamp };
-        }
-        match anchor.trust {
-            Trust::Synchronised => Stamp { wall_ms: told, trust: Trust::Synchronised, ..stamp },
-            // Somebody set the clock by hand, and nobody can tell which of the two times was right.
-            Trust::Hardware | Trust::Unknown => Stamp { trust: Trust::Unknown, ..stamp },
+    #[must_use]
+    pub fn believed(&self, stamp: Stamp) -> Stamp {
+        let anchor = self.anchor.filter(|anchor| anchor.is_same_boot(&stamp) && stamp.trust < Trust::Synchronised);
+        match anchor.map(|anchor| stamp.dated_by(&anchor, MAX_STEP_MS)) {
+            None => stamp,
+            Some(dated) if dated.trust == Trust::Synchronised || dated.wall_ms == stamp.wall_ms => dated,
+            // Somebody set a battery-backed clock by hand, and nobody can tell which of the two times was right.
+            Some(_) => Stamp { trust: Trust::Unknown, ..stamp },
         }
     }
 
-    /// An upstream told the time: that serves all frames of this boot.
-    pub fn learn_time(&mut self, time: &Stamp) {
-        let is_better = |anchor: &Stamp| anchor.boot_id != time.boot_id || anchor.trust <= time.trust;
-        if self.anchor.as_ref().is_none_or(is_better) {
-            self.anchor = Some(*time);
+    /// A moment that something vouches for serves all later ones of its boot.
+    pub fn note_time(&mut self, stamp: &Stamp) {
+        let has_one = self.anchor.is_some_and(|anchor| anchor.is_same_boot(stamp));
+        if stamp.trust == Trust::Synchronised || (stamp.trust == Trust::Hardware && !has_one) {
+            self.anchor = Some(*stamp);
         }
     }
 

@@ -299,7 +299,7 @@ impl Life {
     }
 
     fn note(&mut self, report: Report) {
-        let now = self.clock.now();
+        let now = self.collector.believed(self.clock.now());
         let Some(sink) = &mut self.sink else { return };
         match report {
             Report::Progress(progress) => {
@@ -315,7 +315,7 @@ impl Life {
                 }
             }
             Report::Time(time) => {
-                self.collector.learn_time(&time);
+                self.collector.note_time(&time);
                 self.collector.spool.update_cursor(sink.name, |cursor| cursor.server_time = time);
             }
             Report::Ended => {}

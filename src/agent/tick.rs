@@ -13,7 +13,7 @@ use crate::platform::lock::FileLock;
 use crate::sink::drain::{Job, Next, Progress, Round};
 use crate::sink::mackerel::{self, Mackerel};
 use crate::sink::{Failure, Sink};
-use crate::spool::{HeldFrame, Reader};
+use crate::spool::{HeldFrame, Reader, MAX_STEP_MS};
 
 /// How long to wait for another run to leave the spool.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -123,7 +123,8 @@ fn write_back(
     let mut table = crate::series::SeriesTable::default();
     match crate::spool::Spool::open(&config.spool_path(), limits, PATIENCE, &mut table) {
         Ok(mut spool) => {
-            let now = clock.now();
+            let now = clock.stamp();
+            let now = server_time.map_or(now, |time| now.dated_by(&time, MAX_STEP_MS));
             for progress in done {
                 spool.update_cursor(mackerel::NAME, |cursor| progress.enter(cursor, &now));
             }

@@ -127,7 +127,11 @@ fn gather_spool(status: &mut Status) -> std::io::Result<()> {
 
 fn print(status: &Status, terminal: &mut Terminal) {
     let now = status.now.wall_ms;
-    let ago = |then: i64| duration(u64::try_from(now.saturating_sub(then)).unwrap_or(0));
+    // What an agent dated by the server is compared with the server's time.
+    let is_sure = status.now.trust == Trust::Synchronised;
+    let told = told(status).filter(|_| !is_sure);
+    let dated_now = told.map_or(status.now, |time| status.now.dated_by(&time, MAX_STEP_MS)).wall_ms;
+    let ago = |then: i64| duration(u64::try_from(dated_now.saturating_sub(then)).unwrap_or(0));
     let config = &status.config;
     terminal.heading("Agent");
     terminal.line(&format!("  version      {}", env!("CARGO_PKG_VERSION")));
@@ -143,7 +147,11 @@ fn print(status: &Status, terminal: &mut Terminal) {
             _ => format!(", since {}", Date(oldest.wall_ms)),
         };
         terminal.line(&format!("  frames       {first} to {last}{since}"));
-        terminal.line(&format!("  last frame   {} ago", ago(newest.wall_ms)));
+        let age = match newest.is_same_boot(&status.now) {
+            true => duration(status.now.boottime_ms.saturating_sub(newest.boottime_ms)),
+            false => ago(newest.wall_ms),
+        };
+        terminal.line(&format!("  last frame   {age} ago"));
     }
     for (series, value) in status.own.iter().filter(|(series, value)| *value != 0 && !series.contains("bytes")) {
         terminal.line(&terminal.warning(&format!("  {series} {value}")));
@@ -181,10 +189,14 @@ fn print(status: &Status, terminal: &mut Terminal) {
     }
 }
 
+/// What a server told of the time in this boot.
+fn told(status: &Status) -> Option<Stamp> {
+    status.cursors.iter().map(|cursor| cursor.server_time).find(|time| time.is_same_boot(&status.now))
+}
+
 /// What is known about the clock.
 fn clock_note(status: &Status) -> String {
-    let told = status.cursors.iter().map(|cursor| cursor.server_time).find(|time| time.boot_id == status.now.boot_id);
-    let told = told.filter(|time| time.trust > Trust::Unknown).map(|time| time.wall_at(status.now.boottime_ms));
+    let told = told(status).map(|time| time.wall_at(status.now.boottime_ms));
     match (status.now.trust, told) {
         (Trust::Synchronised, _) => "synchronised".to_owned(),
         (_, Some(told)) if told.abs_diff(status.now.wall_ms) > MAX_STEP_MS => {

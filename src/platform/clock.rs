@@ -84,6 +84,21 @@ impl Stamp {
         self.wall_ms.wrapping_sub(self.boottime_ms.cast_signed())
     }
 
+    /// Whether both are known to be of one boot.
+    #[must_use]
+    pub fn is_same_boot(&self, other: &Self) -> bool {
+        self.boot_id == other.boot_id && self.boot_id != BootId::default()
+    }
+
+    /// This stamp, dated by `anchor`, one of the same boot. It keeps its own wall time where the two differ by no more
+    /// than `tolerance_ms`: clocks are slewed, and the time that a server tells is a second or two old.
+    #[must_use]
+    pub fn dated_by(self, anchor: &Self, tolerance_ms: u64) -> Self {
+        let told = anchor.wall_at(self.boottime_ms);
+        let wall_ms = if told.abs_diff(self.wall_ms) <= tolerance_ms { self.wall_ms } else { told };
+        Self { wall_ms, trust: anchor.trust, ..self }
+    }
+
     /// What the wall clock said, or would have said, at `boottime_ms` of the same boot, by this stamp.
     #[must_use]
     pub fn wall_at(&self, boottime_ms: u64) -> i64 {

@@ -115,17 +115,25 @@ impl RealDisk {
 
 impl Disk for RealDisk {
     fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        const TRIES: usize = 5;
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.directory)? {
-            let entry = entry?;
-            match entry.metadata() {
-                Ok(meta) if meta.is_file() => {
-                    files.push((entry.file_name().to_string_lossy().into_owned(), meta.len()))
+        // When another process removes a file meanwhile, it may have put another in its place that is not listed yet.
+        for _ in 0..TRIES {
+            files.clear();
+            let mut has_vanished = false;
+            for entry in fs::read_dir(&self.directory)? {
+                let entry = entry?;
+                match entry.metadata() {
+                    Ok(meta) if meta.is_file() => {
+                        files.push((entry.file_name().to_string_lossy().into_owned(), meta.len()));
+                    }
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => has_vanished = true,
+                    Err(error) => return Err(error),
                 }
-                Ok(_) => {}
-                // Retention by another process may remove a file between the two calls.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
+            }
+            if !has_vanished {
+                break;
             }
         }
         Ok(files)

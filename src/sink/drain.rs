@@ -119,6 +119,14 @@ impl std::fmt::Debug for Round<'_> {
 /// this in the future was not taken then.
 const MAX_SKEW_MS: u64 = 300_000;
 
+/// How far a wall time may be off before another's word counts more.
+fn tolerance_ms(trust: Trust) -> u64 {
+    match trust {
+        Trust::Synchronised => MAX_SKEW_MS,
+        Trust::Hardware | Trust::Unknown => MAX_STEP_MS,
+    }
+}
+
 impl Round<'_> {
     /// Sends what `job` has, until all is done or something fails; `reader` gives the backlog.
     ///
@@ -128,7 +136,7 @@ impl Round<'_> {
         self.sink.prepare()?;
         if self.now().trust == Trust::Unknown {
             return Err(Failure::later(
-                "this machine's clock is not known to be right, and the server does not tell the time; uploads wait",
+                "this machine's clock is not known to be right, and no server over TLS has told the time; uploads wait",
             ));
         }
         if let Some(fresh) = job.fresh {
@@ -163,20 +171,21 @@ impl Round<'_> {
     /// The present moment, by the server's clock where ours is not known to be right, or clearly wrong.
     fn now(&self) -> Stamp {
         let now = self.clock.stamp();
-        let Some(seen) = self.sink.server_time().filter(|seen| seen.boot_id == now.boot_id) else { return now };
-        let tolerance = if now.trust == Trust::Synchronised { MAX_SKEW_MS } else { MAX_STEP_MS };
-        let told = seen.wall_at(now.boottime_ms);
-        let wall_ms = if told.abs_diff(now.wall_ms) <= tolerance { now.wall_ms } else { told };
-        Stamp { wall_ms, trust: Trust::Synchronised, ..now }
+        match self.sink.server_time().filter(|seen| seen.boot_id == now.boot_id) {
+            Some(seen) => now.dated_by(&seen, tolerance_ms(now.trust)),
+            None => now,
+        }
     }
 
     /// The seconds since 1970 at which a frame was taken, if they are known.
     fn time_of(&self, stamp: &Stamp, timeline: &Timeline) -> Option<i64> {
         let now = self.now();
-        let mut this_boot = Timeline::default();
-        this_boot.add(&now);
-        let is_this_boot = stamp.boot_id == now.boot_id && stamp.trust < now.trust;
-        match if is_this_boot { this_boot.time(stamp) } else { timeline.time(stamp) } {
+        let time = if stamp.is_same_boot(&now) {
+            Time::Known(stamp.dated_by(&now, tolerance_ms(stamp.trust)).wall_ms)
+        } else {
+            timeline.time(stamp)
+        };
+        match time {
             Time::Known(wall_ms) if wall_ms <= now.wall_ms.saturating_add_unsigned(MAX_SKEW_MS) => {
                 Some(wall_ms.div_euclid(1000))
             }
@@ -197,7 +206,7 @@ impl Round<'_> {
     }
 
     fn note(&mut self, progress: Progress) {
-        progress.enter(self.cursor, &self.clock.now());
+        progress.enter(self.cursor, &self.now());
         (self.report)(progress);
     }
 }

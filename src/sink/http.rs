@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 
 use rustls::CertificateError;
-use ureq::http::{Method, Request, StatusCode, Uri};
+use ureq::http::{Method, Request, Response, StatusCode, Uri};
 use ureq::tls::{parse_pem, PemItem, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Proxy};
 
 use super::Failure;
 use crate::config::{Config, ProxySettings};
-use crate::platform::clock::{Clock, Stamp, Trust};
+use crate::platform::clock::{Clock, Stamp, Trust, EARLIEST_CREDIBLE_WALL_MS};
 
 /// One request may take this long in all, as mackerel-agent's.
 const TOTAL: Duration = Duration::from_secs(30);
@@ -27,6 +27,8 @@ pub struct Client {
     base: String,
     headers: Vec<(&'static str, String)>,
     clock: Arc<dyn Clock>,
+    /// Whether what the server says of the time is known to be the server's.
+    can_vouch: bool,
     /// When the server last told its time, and what it was.
     server_time: Mutex<Option<Stamp>>,
 }
@@ -104,6 +106,7 @@ impl Client {
             base: config.api_base.trim_end_matches('/').to_owned(),
             headers,
             clock: Arc::clone(clock),
+            can_vouch: can_vouch(&config.api_base),
             server_time: Mutex::new(None),
         })
     }
@@ -126,7 +129,7 @@ impl Client {
             self.agent.run(request.map_err(|error| Failure::later(error.to_string()))?)
         };
         let mut answer = answer.map_err(|error| Failure::later(self.in_words(&error)))?;
-        self.note_time(answer.headers().get("Date").and_then(|value| value.to_str().ok()));
+        let time = self.time_in(&answer);
         let status = answer.status();
         let retry_after = retry_after(answer.headers().get("Retry-After").and_then(|value| value.to_str().ok()));
         if status.is_redirection() {
@@ -142,13 +145,18 @@ impl Client {
         let body = read(answer.body_mut());
         if status.is_success() {
             let body = body.map_err(|error| Failure::later(self.in_words(&error)))?;
-            return serde_json::from_slice(&body).map_err(|_| {
-                Failure::later(format!(
+            let Ok(value) = serde_json::from_slice(&body) else {
+                return Err(Failure::later(format!(
                     "{} answered HTTP {} without the API's JSON: is something between here and there?",
                     self.place(),
                     status.as_u16()
-                ))
-            });
+                )));
+            };
+            // Only now is it known to be the API that tells the time, and not a portal on the way.
+            if let (Some(time), Ok(mut seen)) = (time, self.server_time.lock()) {
+                *seen = Some(time);
+            }
+            return Ok(value);
         }
         let reason = self.refusal(status, body.unwrap_or_default().as_slice());
         Err(match status.as_u16() {
@@ -158,13 +166,16 @@ impl Client {
         })
     }
 
-    fn note_time(&self, date: Option<&str>) {
-        let time = date.and_then(|date| httpdate::parse_http_date(date).ok());
-        let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-        let Some(wall_ms) = since.and_then(|since| i64::try_from(since.as_millis()).ok()) else { return };
-        if let Ok(mut seen) = self.server_time.lock() {
-            *seen = Some(Stamp { wall_ms, trust: Trust::Synchronised, ..self.clock.now() });
+    /// The server's time (RFC 9110, Date), if it can be believed: over TLS or on this machine, and not out of a cache.
+    fn time_in(&self, answer: &Response<Body>) -> Option<Stamp> {
+        let text = |name: &str| answer.headers().get(name)?.to_str().ok();
+        if !self.can_vouch || text("Age").is_some_and(|age| age.trim() != "0") {
+            return None;
         }
+        let time = httpdate::parse_http_date(text("Date")?).ok()?;
+        let wall_ms = i64::try_from(time.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()?;
+        let is_credible = wall_ms >= EARLIEST_CREDIBLE_WALL_MS;
+        is_credible.then(|| Stamp { wall_ms, trust: Trust::Synchronised, ..self.clock.now() })
     }
 
     /// When the server last told its time (RFC 9110, Date), and what it was.
@@ -238,6 +249,16 @@ fn retry_after(value: Option<&str>) -> Option<Duration> {
     value?.trim().parse().ok().map(Duration::from_secs)
 }
 
+/// Whether a server at `base` is known to be that server: by its certificate, or because it is on this machine.
+fn can_vouch(base: &str) -> bool {
+    base.parse::<Uri>().is_ok_and(|target| target.scheme_str() == Some("https") || is_loopback(&target))
+}
+
+fn is_loopback(target: &Uri) -> bool {
+    let host = target.host().unwrap_or_default().trim_matches(['[', ']']);
+    host.parse::<std::net::IpAddr>().map_or(host == "localhost", |address| address.is_loopback())
+}
+
 /// The proxy for `base`: the config's, else the environment's; none for this machine itself and for `NO_PROXY`.
 fn proxy(
     base: &str,
@@ -245,9 +266,7 @@ fn proxy(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Option<Proxy>, SetupError> {
     let Ok(target) = base.parse::<Uri>() else { return Ok(None) };
-    let host = target.host().unwrap_or_default().trim_matches(['[', ']']);
-    let is_loopback = host.parse::<std::net::IpAddr>().map_or(host == "localhost", |address| address.is_loopback());
-    if is_loopback {
+    if is_loopback(&target) {
         return Ok(None);
     }
     let is_https = target.scheme_str() == Some("https");
@@ -305,6 +324,19 @@ mod tests {
         let settings = ProxySettings { http: Some("ht!tp://user:secret@@".to_owned()), https: None };
         let error = proxy("https://api.example", &settings, &|_| None).unwrap_err().to_string();
         assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn only_a_server_that_is_known_by_its_certificate_vouches_for_the_time() {
+        for (base, can) in [
+            ("https://api.mackerelio.com", true),
+            ("http://127.0.0.1:8080", true),
+            ("http://[::1]:8080", true),
+            ("http://localhost", true),
+            ("http://relay.example", false),
+        ] {
+            assert_eq!(can_vouch(base), can, "{base}");
+        }
     }
 
     #[test]

@@ -209,7 +209,7 @@ impl Spool {
         let Some(writer) = self.writer.as_mut().filter(|_| self.trouble.is_none()) else { return };
         if let Err(error) = writer.seal_next() {
             // Nothing is lost: the segment stays as it was.
-            log::warn!("spool: seal a segment: {error}");
+            crate::verbose!("spool: seal a segment: {error}");
         }
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decode::{Damage, Decoder, EmitFrame};
 use super::page::{Cursors, Found, Page, PAGE_BYTES};
-use super::record::Record;
+use super::record::{Record, MAX_SEQ};
 use super::segment::{HeaderState, Loaded, Segment};
 use super::stored::{self, Form, Stored, StoredFile};
 use super::timeline::Timeline;
@@ -39,9 +39,13 @@ pub struct SegmentSummary {
 }
 
 impl SegmentSummary {
-    fn empty(file: &StoredFile) -> Self {
+    fn empty(stored: &Stored, file: &StoredFile) -> Self {
+        let form = match stored {
+            Stored::Pages(_) => Form::Pages,
+            Stored::Sealed(_) => Form::Sealed,
+        };
         Self {
-            file: *file,
+            file: StoredFile { form, ..*file },
             foreign_version: None,
             frames: 0,
             readings: 0,
@@ -132,7 +136,8 @@ impl Reader {
         let mut missing = 0;
         let mut emit = |frame: &Frame, table: &SeriesTable| {
             // A number seen before is the same frame in two parts of the spool, after a crash between them.
-            if stopped.get() || frame.seq < from || frame.seq <= last {
+            // One that no writer gave is damage that passed for right.
+            if stopped.get() || frame.seq < from || frame.seq <= last || frame.seq >= MAX_SEQ {
                 return;
             }
             missing += if last == 0 { 0 } else { frame.seq - last - 1 };
@@ -211,25 +216,17 @@ impl Reader {
 
     /// Opens a segment to be read; what cannot be read is counted.
     fn open(&mut self, file: &StoredFile) -> Option<Stored> {
-        let mut stored = Stored::open(self.disk.as_ref(), file);
-        if stored.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) && file.form == Form::Pages {
-            // Sealed meanwhile; or retention took it.
-            let sealed = stored::list(self.disk.as_ref()).unwrap_or_default();
-            let sealed = sealed.iter().find(|other| other.number == file.number)?;
-            stored = Stored::open(self.disk.as_ref(), sealed);
-        }
-        match stored {
-            Ok(stored) => match stored.header() {
+        match open(self.disk.as_ref(), file) {
+            Ok(stored) => stored.filter(|stored| match stored.header() {
                 HeaderState::Foreign(_) => {
                     self.damage.foreign_segments += 1;
-                    None
+                    false
                 }
                 state => {
                     self.damage.bad_segments += u64::from(state == HeaderState::Damaged);
-                    Some(stored)
+                    true
                 }
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            }),
             Err(error) => {
                 log::warn!("spool: open segment {}: {error}", file.name());
                 self.damage.bad_segments += 1;
@@ -256,59 +253,80 @@ impl Reader {
         Ok((Cursors::new(), Vec::new()))
     }
 
-    /// What one segment holds, without decoding a sealed one that is whole: that is what its footer is for.
+    /// What one segment holds, without decoding a sealed one that is whole: that is what its footer is for. `None` if
+    /// retention took it meanwhile.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn glance(disk: &dyn Disk, file: &StoredFile) -> io::Result<SegmentSummary> {
-        let stored = Stored::open(disk, file)?;
-        let Stored::Sealed(sealed) = &stored else { return Self::summary(disk, file) };
-        match (sealed.footer(), sealed.row_count()) {
-            (Some(footer), Some(frames)) if sealed.is_whole() => Ok(SegmentSummary {
+    pub fn glance(disk: &dyn Disk, file: &StoredFile) -> io::Result<Option<SegmentSummary>> {
+        let Some(stored) = open(disk, file)? else { return Ok(None) };
+        let Stored::Sealed(sealed) = &stored else { return Ok(Some(summary_of(&stored, file))) };
+        Ok(Some(match (sealed.footer(), sealed.row_count()) {
+            (Some(footer), Some(frames)) if sealed.is_whole() => SegmentSummary {
                 frames,
                 readings: footer.columns.iter().map(|sums| u64::from(sums.count)).sum(),
                 first: Some(footer.first),
                 last: Some(footer.last),
-                used_bytes: file.len,
-                ..SegmentSummary::empty(file)
-            }),
-            _ => Self::summary(disk, file),
-        }
+                used_bytes: sealed.len() as u64,
+                ..SegmentSummary::empty(&stored, file)
+            },
+            _ => summary_of(&stored, file),
+        }))
     }
 
-    /// What one segment holds, every reading of it decoded.
+    /// What one segment holds, every reading of it decoded. `None` if retention took it meanwhile.
     ///
     /// # Errors
     /// Those of the disk.
-    pub fn summary(disk: &dyn Disk, file: &StoredFile) -> io::Result<SegmentSummary> {
-        let stored = Stored::open(disk, file)?;
-        let mut summary = SegmentSummary::empty(file);
-        match stored.header() {
-            HeaderState::Foreign(version) => {
-                summary.foreign_version = Some(version);
-                summary.damage.foreign_segments = 1;
-                return Ok(summary);
-            }
-            HeaderState::Damaged => summary.damage.bad_segments = 1,
-            HeaderState::Good(_) => {}
-        }
-        let mut missing_frames = 0;
-        let mut emit = |frame: &Frame, _: &SeriesTable| {
-            summary.frames += 1;
-            summary.readings += frame.readings().len() as u64;
-            summary.first = summary.first.or(Some((frame.seq, frame.stamp)));
-            if let Some((last, _)) = summary.last {
-                missing_frames += frame.seq.saturating_sub(last).saturating_sub(1);
-            }
-            summary.last = Some((frame.seq, frame.stamp));
-        };
-        let (mut decoder, mut page, mut table) = (Decoder::default(), Page::default(), SeriesTable::default());
-        let mut contents = Contents { from: 0, wanted: &|_: &Series| true, page: &mut page, decoder: &mut decoder };
-        summary.used_bytes = contents.read(&stored, &mut table, &mut summary.damage, &|| false, &mut emit);
-        decoder.finish(&table, &mut emit);
-        summary.damage.missing_frames = missing_frames;
-        Ok(summary)
+    pub fn summary(disk: &dyn Disk, file: &StoredFile) -> io::Result<Option<SegmentSummary>> {
+        Ok(open(disk, file)?.map(|stored| summary_of(&stored, file)))
     }
+}
+
+/// Opens a segment in whatever form it has by now: it may have been sealed since it was listed. `None` if it is gone.
+fn open(disk: &dyn Disk, file: &StoredFile) -> io::Result<Option<Stored>> {
+    const TRIES: usize = 3;
+    let mut file = *file;
+    for _ in 0..TRIES {
+        match Stored::open(disk, &file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            stored => return stored.map(Some),
+        }
+        match stored::list(disk)?.into_iter().find(|other| other.number == file.number) {
+            Some(other) => file = other,
+            None => break,
+        }
+    }
+    Ok(None)
+}
+
+fn summary_of(stored: &Stored, file: &StoredFile) -> SegmentSummary {
+    let mut summary = SegmentSummary::empty(stored, file);
+    match stored.header() {
+        HeaderState::Foreign(version) => {
+            summary.foreign_version = Some(version);
+            summary.damage.foreign_segments = 1;
+            return summary;
+        }
+        HeaderState::Damaged => summary.damage.bad_segments = 1,
+        HeaderState::Good(_) => {}
+    }
+    let mut missing_frames = 0;
+    let mut emit = |frame: &Frame, _: &SeriesTable| {
+        summary.frames += 1;
+        summary.readings += frame.readings().len() as u64;
+        summary.first = summary.first.or(Some((frame.seq, frame.stamp)));
+        if let Some((last, _)) = summary.last {
+            missing_frames = frame.seq.saturating_sub(last).saturating_sub(1).saturating_add(missing_frames);
+        }
+        summary.last = Some((frame.seq, frame.stamp));
+    };
+    let (mut decoder, mut page, mut table) = (Decoder::default(), Page::default(), SeriesTable::default());
+    let mut contents = Contents { from: 0, wanted: &|_: &Series| true, page: &mut page, decoder: &mut decoder };
+    summary.used_bytes = contents.read(stored, &mut table, &mut summary.damage, &|| false, &mut emit);
+    decoder.finish(&table, &mut emit);
+    summary.damage.missing_frames = missing_frames;
+    summary
 }
 
 /// What is needed to read one segment after the other.

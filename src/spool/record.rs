@@ -14,6 +14,9 @@ pub const PART_READINGS: usize = 128;
 /// The most parts of one frame.
 pub const MAX_PARTS: usize = MAX_READINGS / PART_READINGS;
 
+/// No frame has this number or a greater one: there must be room for the next.
+pub const MAX_SEQ: u64 = 1 << 62;
+
 /// One bit for each reading of a part.
 pub type Bits = heapless::Vec<u8, { PART_READINGS / 8 }>;
 

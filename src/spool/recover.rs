@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 
 use super::page::{Cursors, Found, Page, PageHeader};
 use super::reader::Trouble;
-use super::record::Record;
-use super::sealed::Sealed;
+use super::record::{Record, MAX_SEQ};
+use super::sealed::{Sealed, MAX_ROWS};
 use super::segment::{HeaderState, Loaded, Segment};
 use super::stored::{self, Form, StoredFile};
 use super::writer::{Held, Writer};
@@ -52,9 +52,17 @@ pub(super) fn recover(writer: &mut Writer, table: &mut SeriesTable) -> io::Resul
     writer.to_seal.make_contiguous().reverse();
     // Numbers that a sink has seen are not given out again, even if the frames themselves are damaged.
     let seen = writer.cursors.iter().map(|cursor| cursor.settled.max(cursor.ahead_to)).max();
-    writer.next_seq = writer.next_seq.max(seen.unwrap_or(0)).saturating_add(unreadable_frames);
+    note_seq(writer, seen.unwrap_or(0).saturating_sub(1));
+    writer.next_seq = writer.next_seq.saturating_add(unreadable_frames);
     writer.durable_seq = writer.next_seq;
     Ok(())
+}
+
+/// Frame `seq` was there: the next one is later. A number that no writer gave is damage that passed for right.
+fn note_seq(writer: &mut Writer, seq: u64) {
+    if seq < MAX_SEQ {
+        writer.next_seq = writer.next_seq.max(seq + 1);
+    }
 }
 
 /// Of a segment that is there in both forms, because the power went just after it was sealed, only one stays: the
@@ -99,8 +107,11 @@ fn open(writer: &mut Writer, file: &StoredFile, table: &mut SeriesTable, is_newe
 
 /// Learns the last frame's number and the cursors from a sealed segment.
 fn take_over(writer: &mut Writer, sealed: &Sealed) -> bool {
+    if let HeaderState::Good(header) = sealed.header {
+        note_seq(writer, header.first_frame.saturating_add(sealed.row_count().unwrap_or(MAX_ROWS as u64)));
+    }
     let Some(footer) = sealed.footer() else { return false };
-    writer.next_seq = writer.next_seq.max(footer.last.0.saturating_add(1));
+    note_seq(writer, footer.last.0);
     if writer.cursors.is_empty() {
         writer.cursors.clone_from(&footer.cursors);
         writer.troubles.clone_from(&footer.troubles);
@@ -126,7 +137,7 @@ fn resume(writer: &mut Writer, segment: Segment, table: &mut SeriesTable, is_new
     let name = stored::name(segment.number, Form::Pages);
     let mut page = Page::default();
     let mut tail = Tail::default();
-    writer.next_seq = writer.next_seq.max(segment.first_frame().unwrap_or(1));
+    note_seq(writer, segment.first_frame().unwrap_or(1).saturating_sub(1));
     let newest_slot = segment.newest_slot(&mut page).unwrap_or_default();
     if let Some((_, header)) = newest_slot {
         tail.cursors = Some((header.commit, page.cursors()));
@@ -223,15 +234,15 @@ fn take_in<'a>(
                 }
             }
             Found::Record(offset, Record::Key(key)) => {
-                writer.next_seq = writer.next_seq.max(key.seq.saturating_add(1));
+                note_seq(writer, key.seq);
                 if let Some(place) = writer.keys.get_mut(usize::from(key.part)) {
                     *place = Some((offset, key));
                 }
             }
             Found::Record(_, Record::Row(row)) => {
                 let key = writer.keys.iter().flatten().find(|(offset, _)| *offset == row.key_offset);
-                if let Some((_, key)) = key {
-                    writer.next_seq = writer.next_seq.max(row.place(key).0.saturating_add(1));
+                if let Some(seq) = key.map(|(_, key)| row.place(key).0) {
+                    note_seq(writer, seq);
                 }
             }
             Found::Record(_, Record::Trouble { sink, since_ms, text }) => {

@@ -13,7 +13,7 @@ use super::decode::{Damage, Decoder};
 use super::page::Page;
 use super::reader::troubles;
 use super::sealed::{self, push_block, Footer, Head, Rows, Sums, MAX_ROWS};
-use super::segment::{Segment, SegmentHeader};
+use super::segment::{Loaded, Segment, SegmentHeader};
 use crate::frame::Frame;
 use crate::platform::clock::{BootId, Stamp, Trust};
 use crate::series::{Kind, Series, SeriesTable};
@@ -27,9 +27,14 @@ const GROUP_VALUES: usize = 1 << 14;
 /// Those of the disk.
 pub(super) fn seal(full: &Segment) -> io::Result<Option<Vec<u8>>> {
     let mut page = Page::default();
+    let mut is_over = false;
     for index in 0..full.body_pages {
-        // What cannot be read just now may be readable later.
-        full.load(index, &mut page)?;
+        // What cannot be read just now may be readable later. What reads as blank before the end is damage too.
+        match full.load(index, &mut page)? {
+            Loaded::Whole(_) if !is_over => {}
+            Loaded::Blank => is_over = true,
+            Loaded::Whole(_) | Loaded::Damaged => return Ok(None),
+        }
     }
     let Some(cursors) = full.newest_cursors(&mut page)? else { return Ok(None) };
     let mut table = SeriesTable::default();
@@ -69,7 +74,7 @@ fn scan(full: &Segment, page: &mut Page, table: &mut SeriesTable, visit: &mut dy
     let mut damage = Damage::default();
     let mut emit = |frame: &Frame, _: &SeriesTable| visit(frame);
     full.pages(page, &mut |index, loaded, page| {
-        damage.bad_pages += u64::from(loaded == super::segment::Loaded::Damaged);
+        damage.bad_pages += u64::from(loaded == Loaded::Damaged);
         decoder.page(page, full.id(index), &|_| true, table, &mut damage, &mut emit);
         ControlFlow::Continue(())
     });

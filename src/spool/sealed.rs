@@ -10,11 +10,12 @@ use super::column::{self, Base};
 use super::decode::Damage;
 use super::page::{is_right, Cursors, CRC};
 use super::reader::Trouble;
+use super::record::MAX_SEQ;
 use super::segment::{HeaderState, SegmentHeader, HEADER_BYTES};
 use crate::frame::{Reading, MAX_READINGS};
 use crate::platform::clock::{BootId, Stamp, Trust};
 use crate::platform::disk::Disk;
-use crate::series::{Series, SeriesTable};
+use crate::series::{Series, SeriesId, SeriesTable};
 
 /// What a sealed segment begins with.
 pub(super) const MAGIC: [u8; 8] = *b"IWASHISC";
@@ -22,8 +23,12 @@ pub(super) const MAGIC: [u8; 8] = *b"IWASHISC";
 pub(super) const MAX_BYTES: u64 = 1 << 20;
 /// The most rows of one.
 pub(super) const MAX_ROWS: usize = 1 << 16;
-/// Values that are decoded at a time: 256 KiB of memory.
-const WINDOW_VALUES: usize = 1 << 14;
+/// Values that are decoded at a time: 512 KiB of memory.
+const WINDOW_VALUES: usize = 1 << 15;
+/// The most values of one segment: a page of a few frames has at most some hundred times its bytes of them.
+const MAX_VALUES: usize = 1 << 23;
+/// Places that look like a block's beginning and are not, until the rest of a file is given up.
+const MAX_TRIES: u32 = 4096;
 /// Before each block's head: its length, that of the stream, a CRC; and the stream's CRC behind it.
 const FRAMING_BYTES: usize = 12;
 const CRC_BYTES: usize = 4;
@@ -137,7 +142,9 @@ impl Sealed {
     fn find_blocks(&mut self) {
         let mut offset = HEADER_BYTES;
         let mut is_lost = false;
-        while offset < self.bytes.len() {
+        // Bytes that look like long heads everywhere must not cost a checksum each.
+        let mut tries = MAX_TRIES;
+        while offset < self.bytes.len() && tries > 0 {
             if let Some((head, stream)) = self.block_at(offset) {
                 offset = stream.end;
                 is_lost = false;
@@ -145,24 +152,30 @@ impl Sealed {
             } else {
                 self.gaps += u64::from(!is_lost);
                 is_lost = true;
+                tries -= u32::from(self.head_at(offset).is_some());
                 offset += 1;
             }
         }
     }
 
     fn block_at(&self, offset: usize) -> Option<(Head<'static>, Range<usize>)> {
+        let (head, stream, crc) = self.head_at(offset)?;
+        if !is_right(crc, head_crc(self.number, offset, head, stream.len())) {
+            return None;
+        }
+        Some((postcard::from_bytes(head).ok()?, stream))
+    }
+
+    /// Head, place of the stream and checksum that a block at `offset` would have, if its lengths are possible.
+    fn head_at(&self, offset: usize) -> Option<(&[u8], Range<usize>, u32)> {
         let (framing, rest) = self.bytes.get(offset..)?.split_first_chunk::<FRAMING_BYTES>()?;
         let [h0, h1, h2, h3, s0, s1, s2, s3, c0, c1, c2, c3] = *framing;
         let head_len = usize::try_from(u32::from_le_bytes([h0, h1, h2, h3])).ok()?;
         let stream_len = usize::try_from(u32::from_le_bytes([s0, s1, s2, s3])).ok()?;
-        let head = rest.get(..head_len)?;
+        let head = rest.get(..head_len).filter(|head| (1..=MAX_HEAD_BYTES).contains(&head.len()))?;
         let start = offset + FRAMING_BYTES + head_len + CRC_BYTES;
         let stream = start..start.checked_add(stream_len).filter(|end| *end <= self.bytes.len())?;
-        let crc = u32::from_le_bytes([c0, c1, c2, c3]);
-        if !is_right(crc, head_crc(self.number, offset, head, stream_len)) {
-            return None;
-        }
-        Some((postcard::from_bytes(head).ok()?, stream))
+        Some((head, stream, u32::from_le_bytes([c0, c1, c2, c3])))
     }
 
     /// A stream, if it is as it was written.
@@ -238,13 +251,16 @@ impl Sealed {
             damage.bad_segments += 1;
             return;
         };
-        let mut columns = Vec::new();
+        let mut columns: Vec<(SeriesId, Base, &[u8])> = Vec::new();
         for (head, place) in &self.blocks {
             match head {
                 Head::Column { codec, .. } if *codec != column::CODEC => damage.unknown_records += 1,
                 Head::Column { series, base, .. } if wanted(series) => match self.stream(place) {
                     None => damage.bad_blocks += 1,
                     Some(stream) => match table.intern(series.as_ref().clone()) {
+                        // No writer makes a second column of one series, nor so many values.
+                        Some(id) if columns.iter().any(|(other, ..)| *other == id) => damage.bad_blocks += 1,
+                        Some(_) if (columns.len() + 1) * rows.len() > MAX_VALUES => damage.bad_blocks += 1,
                         Some(id) => columns.push((id, *base, stream)),
                         None => damage.readings_without_series += 1,
                     },
@@ -299,7 +315,8 @@ fn rows_of(head: &Rows, stream: &[u8]) -> Option<Vec<(u64, Stamp)>> {
     };
     let rows: Vec<_> = (0..count).map_while(row).collect();
     // Their order is what everything else relies on.
-    (rows.len() == count && rows.is_sorted_by(|a, b| a.0 < b.0)).then_some(rows)
+    let is_sorted = rows.is_sorted_by(|a, b| a.0 < b.0) && rows.last().is_none_or(|(seq, _)| *seq < MAX_SEQ);
+    (rows.len() == count && is_sorted).then_some(rows)
 }
 
 /// The most bytes of a block's head: the footer of as many columns as a segment can have series.

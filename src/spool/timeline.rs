@@ -13,9 +13,11 @@ use super::reader::Reader;
 use crate::platform::clock::{BootId, Stamp, Trust};
 use crate::platform::disk::Disk;
 
-/// A stamp closer than this to what its boot's trusted one says keeps its own wall time: clocks are slewed, and the
-/// time that a server tells is a second or two old.
+/// A wall time that nobody vouches for, further off than this from what is known, is wrong (see [`Stamp::dated_by`]).
 pub const MAX_STEP_MS: u64 = 60_000;
+
+/// The most boots that are remembered, so that memory is bounded.
+const MAX_BOOTS: usize = 4096;
 
 /// When a frame was taken, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +75,10 @@ impl Timeline {
             return;
         }
         let place = self.place(stamp.boot_id).unwrap_or_else(|| {
+            if self.boots.len() >= MAX_BOOTS {
+                // A board that boots all the time: what it did long ago is not dated any more.
+                self.boots.drain(..MAX_BOOTS / 2);
+            }
             self.boots.push(Boot { id: stamp.boot_id, anchor: None, lasted_ms: 0 });
             self.boots.len() - 1
         });
@@ -100,12 +106,14 @@ impl Timeline {
         let place = self.place(stamp.boot_id);
         let anchor = place.and_then(|place| self.boots.get(place)?.anchor);
         let own = (stamp.trust > Trust::Unknown).then_some(stamp.wall_ms);
-        match (anchor.filter(|anchor| anchor.trust > stamp.trust), own) {
-            (Some(anchor), _) => {
-                let told = anchor.wall_at(stamp.boottime_ms);
-                let is_near = told.abs_diff(stamp.wall_ms) <= MAX_STEP_MS;
-                Time::Known(if is_near { stamp.wall_ms } else { told })
+        let dated =
+            anchor.filter(|anchor| anchor.trust > stamp.trust).map(|anchor| stamp.dated_by(&anchor, MAX_STEP_MS));
+        match (dated, own) {
+            // A battery-backed clock that was set by hand: nobody can tell which of the two times was right.
+            (Some(dated), _) if dated.trust == Trust::Hardware && dated.wall_ms != stamp.wall_ms => {
+                Time::Estimated(dated.wall_ms)
             }
+            (Some(dated), _) => Time::Known(dated.wall_ms),
             (None, Some(own)) => Time::Known(own),
             (None, None) => match place.and_then(|place| self.estimated_began_ms(place)) {
                 Some(began_ms) => Time::Estimated(began_ms.saturating_add(stamp.boottime_ms.cast_signed())),
@@ -196,6 +204,28 @@ mod tests {
         let only_after: Vec<_> = second.into_iter().chain([fourth]).collect();
         assert_eq!(timeline(&only_after).time(&second[1]), Time::Estimated(NOON + 620_000));
         assert_eq!(timeline(&second).time(&second[1]), Time::Unknown);
+    }
+
+    #[test]
+    fn a_battery_backed_clock_that_was_set_by_hand_leaves_an_estimate() {
+        let before = stamp(1, 1_000, NOON - 86_400_000, Trust::Hardware);
+        let after = stamp(1, 61_000, NOON + 60_000, Trust::Unknown);
+        let timeline = timeline(&[before, after]);
+        assert_eq!(timeline.time(&after), Time::Estimated(NOON - 86_340_000));
+    }
+
+    #[test]
+    fn boots_without_end_take_bounded_memory() {
+        let mut timeline = Timeline::default();
+        let of = |boot: u64| {
+            let mut id = [9; 16];
+            id[..8].copy_from_slice(&boot.to_le_bytes());
+            let wall_ms = NOON + boot.cast_signed() * 1_000;
+            Stamp { boot_id: BootId(id), boottime_ms: 500, wall_ms, trust: Trust::Synchronised }
+        };
+        (0..10_000).for_each(|boot| timeline.add(&of(boot)));
+        assert!(timeline.boots.len() <= MAX_BOOTS);
+        assert_eq!(timeline.time(&of(9_999)), Time::Known(NOON + 9_999_000));
     }
 
     #[test]

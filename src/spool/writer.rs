@@ -25,6 +25,9 @@ const MAX_TROUBLE_CHARS: usize = 200;
 /// Bytes of a segment in a spool of 1 MiB or more; a day of a small host at one frame a minute.
 const SEGMENT_BYTES: u64 = 256 * 1024;
 
+/// After a failure to seal: an hour of a host at one frame a minute.
+const FRAMES_BEFORE_RETRY: u64 = 60;
+
 /// Writes frames. An error leaves it as it was, so that the same call may be tried again.
 #[derive(Debug)]
 pub struct Writer {
@@ -34,6 +37,8 @@ pub struct Writer {
     pub(super) segments: Vec<Held>,
     /// Numbers of those that are full and not sealed yet, oldest first.
     pub(super) to_seal: VecDeque<u64>,
+    /// After a failure: sealing is tried again with this frame.
+    seal_from_seq: u64,
     pub(super) hot: Option<Segment>,
     pub(super) page: Page,
     /// Where in the hot segment's body `page` belongs.
@@ -104,6 +109,7 @@ impl Writer {
             max_bytes: max_bytes.max(MIN_MAX_BYTES),
             segments: Vec::new(),
             to_seal: VecDeque::new(),
+            seal_from_seq: 0,
             hot: None,
             page: Page::default(),
             index: 0,
@@ -332,39 +338,64 @@ impl Writer {
         Ok(())
     }
 
-    /// Seals the oldest full segment that is not sealed yet, if there is one.
+    /// Seals the oldest full segment that can be, if there is one.
     ///
     /// The sealed form is durable under its name before the other is removed, so that a cut at any moment leaves the
     /// one or the other, or both.
     ///
     /// # Errors
-    /// Those of the disk; the segment then stays as it is until the spool is opened again.
+    /// Those of the disk. That segment is tried again after [`FRAMES_BEFORE_RETRY`] frames.
     pub fn seal_next(&mut self) -> io::Result<()> {
-        let Some(number) = self.to_seal.pop_front() else { return Ok(()) };
-        let Some(file) = self.segments.iter().map(|held| held.file).find(|file| file.number == number) else {
+        if self.next_seq < self.seal_from_seq {
             return Ok(());
+        }
+        let mut later = VecDeque::new();
+        let mut outcome = Ok(());
+        while let Some(number) = self.to_seal.pop_front() {
+            match self.seal(number) {
+                Ok(true) => break,
+                // Damaged, or not worth it: it stays as it is.
+                Ok(false) => {}
+                Err(error) => {
+                    later.push_back(number);
+                    outcome = outcome.and(Err(error));
+                    self.seal_from_seq = self.next_seq + FRAMES_BEFORE_RETRY;
+                }
+            }
+        }
+        later.append(&mut self.to_seal);
+        self.to_seal = later;
+        outcome
+    }
+
+    /// Seals a segment; tells whether it did.
+    fn seal(&mut self, number: u64) -> io::Result<bool> {
+        let Some(file) = self.segments.iter().map(|held| held.file).find(|file| file.number == number) else {
+            return Ok(false);
         };
         let full = Segment::open(self.disk.as_ref(), number, file.len, false)?;
-        let Some(bytes) = seal::seal(&full)? else { return Ok(()) };
+        let Some(bytes) = seal::seal(&full)? else { return Ok(false) };
         let len = bytes.len() as u64;
-        if len >= file.len {
-            return Ok(());
+        // Where there is room for both only once an older one has gone, the oldest goes first as it is.
+        if len >= file.len || self.make_room_before(len, number).is_err() {
+            return Ok(false);
         }
         let sealed = StoredFile { number, form: Form::Sealed, len };
-        if self.make_room_before(len, number).is_err() {
-            // There is room for both only once an older one has gone; this one is the oldest, and goes first.
-            return Ok(());
-        }
         self.publish(&sealed.name(), &bytes)?;
         self.bytes_written += len;
-        self.disk.remove(&file.name()).inspect_err(|_| {
-            // Both would be more than is counted.
-            self.disk.remove(&sealed.name()).ok();
-        })?;
+        match self.disk.remove(&file.name()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                // Both would be more than is counted.
+                self.disk.remove(&sealed.name()).ok();
+                return Err(error);
+            }
+            _ => {}
+        }
         if let Some(held) = self.segments.iter_mut().find(|held| held.file.number == number) {
             held.file = sealed;
         }
-        self.disk.sync_names()
+        self.disk.sync_names()?;
+        Ok(true)
     }
 
     /// Makes a file durable under `name`; nothing is left of it when that fails.

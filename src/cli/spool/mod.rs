@@ -62,7 +62,7 @@ fn ls(directory: &Path, terminal: &mut Terminal) -> Outcome {
     let date = |at: Option<(u64, Stamp)>| at.map_or("-".to_owned(), |(_, stamp)| in_short(timeline.time(&stamp)));
     terminal.heading("segment          form      bytes frames from                  to");
     for file in list(disk.as_ref()).map_err(failed(directory))? {
-        let segment = Reader::glance(disk.as_ref(), &file).map_err(failed(directory))?;
+        let Some(segment) = Reader::glance(disk.as_ref(), &file).map_err(failed(directory))? else { continue };
         let form = match segment.file.form {
             Form::Pages => "pages",
             Form::Sealed => "sealed",
@@ -100,11 +100,7 @@ fn verify(directory: &Path, terminal: &mut Terminal) -> Outcome {
     let mut damage = Damage::default();
     let mut last: Option<u64> = None;
     for file in list(disk.as_ref()).map_err(failed(directory))? {
-        let segment = match Reader::summary(disk.as_ref(), &file) {
-            // Retention took it meanwhile, or it was sealed.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            summary => summary.map_err(failed(directory))?,
-        };
+        let Some(segment) = Reader::summary(disk.as_ref(), &file).map_err(failed(directory))? else { continue };
         if !segment.damage.is_none() {
             terminal.line(&terminal.warning(&format!("{}: {}", file.name(), in_words(&segment.damage))));
         }
@@ -116,7 +112,8 @@ fn verify(directory: &Path, terminal: &mut Terminal) -> Outcome {
         let is_shared = first.is_some() && first == last;
         frames += segment.frames - u64::from(is_shared);
         if let (Some(last), Some(first)) = (last, first) {
-            damage.missing_frames += first.saturating_sub(last).saturating_sub(1);
+            let missing = first.saturating_sub(last).saturating_sub(1);
+            damage.missing_frames = damage.missing_frames.saturating_add(missing);
         }
         last = next.or(last);
     }
