@@ -8,7 +8,7 @@ use iwashi::config::Config;
 use iwashi::frame::Frame;
 use iwashi::platform::clock::Stamp;
 use iwashi::series::{Kind, Metric, Series, SeriesTable};
-use iwashi::spool::{list, Reader, Timeline, Writer, MIN_MAX_BYTES};
+use iwashi::spool::{list, Reader, Writer, MIN_MAX_BYTES};
 
 use crate::sim_disk::SimDisk;
 
@@ -60,8 +60,7 @@ fn read(disk: &SimDisk) -> Vec<u64> {
     for file in list(disk.as_ref()).unwrap() {
         Reader::glance(disk.as_ref(), &file).unwrap().unwrap();
     }
-    let disk: Arc<dyn iwashi::platform::disk::Disk> = disk;
-    Timeline::read(&disk, 0).unwrap();
+    reader.timeline(0).unwrap();
     frames
 }
 

@@ -15,6 +15,7 @@
 mod column;
 mod cursor;
 mod decode;
+mod files;
 mod memory;
 mod page;
 mod range_coder;
@@ -24,9 +25,11 @@ mod recover;
 mod retention;
 mod seal;
 mod sealed;
+mod sealing;
 mod segment;
 mod stored;
 mod timeline;
+mod trouble;
 mod writer;
 
 use std::fs;
@@ -38,14 +41,16 @@ use std::time::Duration;
 
 pub use cursor::{Cursor, Fate};
 pub use decode::Damage;
+pub use files::{list, Form, StoredFile};
 pub use memory::HeldFrame;
 pub use page::{Cursors, Found, Page, PageId, PAGE_BYTES};
-pub use reader::{Reader, SegmentSummary, Trouble};
+pub use reader::{Reader, SegmentSummary};
 pub use record::{Key, Record, Row};
 pub use sealed::{Footer, Sealed, Sums};
 pub use segment::{HeaderState, Segment, SegmentHeader};
-pub use stored::{list, Form, Stored, StoredFile};
+pub use stored::Stored;
 pub use timeline::{Time, Timeline, MAX_STEP_MS};
+pub use trouble::Trouble;
 pub use writer::{Writer, MIN_MAX_BYTES};
 
 use crate::frame::Frame;

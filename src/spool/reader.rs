@@ -4,14 +4,14 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use super::decode::{Damage, Decoder, EmitFrame};
-use super::page::{Cursors, Found, Page, PAGE_BYTES};
-use super::record::{Record, MAX_SEQ};
-use super::segment::{HeaderState, Loaded, Segment};
-use super::stored::{self, Form, Stored, StoredFile};
+use super::files::{list, Form, StoredFile};
+use super::page::{Cursors, Page, PAGE_BYTES};
+use super::record::MAX_SEQ;
+use super::segment::{HeaderState, Loaded};
+use super::stored::{self, Stored};
 use super::timeline::Timeline;
+use super::trouble::Trouble;
 use crate::frame::Frame;
 use crate::platform::clock::Stamp;
 use crate::platform::disk::Disk;
@@ -53,27 +53,6 @@ impl SegmentSummary {
             last: None,
             used_bytes: 0,
             damage: Damage::default(),
-        }
-    }
-}
-
-/// What troubled a sink when the spool was last written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
-    /// The sink.
-    pub sink: String,
-    /// Since when, in milliseconds since 1970.
-    pub since_ms: i64,
-    /// In words.
-    pub text: String,
-}
-
-impl Trouble {
-    /// Enters what a record says into the list: one trouble for each sink, an empty text ends it.
-    pub(super) fn note(list: &mut Vec<Self>, sink: &str, since_ms: i64, text: &str) {
-        list.retain(|trouble| trouble.sink != sink);
-        if !text.is_empty() {
-            list.push(Self { sink: sink.to_owned(), since_ms, text: text.to_owned() });
         }
     }
 }
@@ -167,7 +146,13 @@ impl Reader {
     /// # Errors
     /// When the directory cannot be listed.
     pub fn timeline(&self, from: u64) -> io::Result<Timeline> {
-        Timeline::read(&self.disk, from)
+        let mut timeline = Timeline::default();
+        // Of sealed segments, no column is decoded for this.
+        Self::new(Arc::clone(&self.disk)).only(|_| false).frames(from, &mut |frame, _| {
+            timeline.add(&frame.stamp);
+            ControlFlow::Continue(())
+        })?;
+        Ok(timeline)
     }
 
     /// The newest frame, with the table that numbers its series.
@@ -176,7 +161,7 @@ impl Reader {
     /// When the directory cannot be listed.
     pub fn last_frame(&mut self) -> io::Result<Option<(Box<Frame>, &SeriesTable)>> {
         let mut last: Option<Box<Frame>> = None;
-        for file in stored::list(self.disk.as_ref())?.into_iter().rev() {
+        for file in list(self.disk.as_ref())?.into_iter().rev() {
             let Ok(first) = stored::first_frame(self.disk.as_ref(), &file) else { continue };
             // One more, because a frame of many parts may begin in the segment before.
             self.frames(first.unwrap_or(0).saturating_add(1), &mut |frame, _| {
@@ -203,7 +188,7 @@ impl Reader {
     /// The segments that can hold frame `from` or later ones, oldest first.
     fn files_from(&mut self, from: u64) -> io::Result<Vec<StoredFile>> {
         let mut wanted = Vec::new();
-        for file in stored::list(self.disk.as_ref())?.into_iter().rev() {
+        for file in list(self.disk.as_ref())?.into_iter().rev() {
             wanted.push(file);
             let first = stored::first_frame(self.disk.as_ref(), &file).unwrap_or_default();
             if first.is_some_and(|first| first < from) {
@@ -241,7 +226,7 @@ impl Reader {
     /// Those of the disk.
     pub fn sinks(disk: &dyn Disk) -> io::Result<(Cursors, Vec<Trouble>)> {
         let mut page = Page::default();
-        for file in stored::list(disk)?.into_iter().rev() {
+        for file in list(disk)?.into_iter().rev() {
             let stored = match Stored::open(disk, &file) {
                 Ok(stored) if !matches!(stored.header(), HeaderState::Foreign(_)) => stored,
                 _ => continue,
@@ -292,7 +277,7 @@ fn open(disk: &dyn Disk, file: &StoredFile) -> io::Result<Option<Stored>> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             stored => return stored.map(Some),
         }
-        match stored::list(disk)?.into_iter().find(|other| other.number == file.number) {
+        match list(disk)?.into_iter().find(|other| other.number == file.number) {
             Some(other) => file = other,
             None => break,
         }
@@ -370,18 +355,4 @@ impl Contents<'_> {
         }
         used_bytes
     }
-}
-
-/// The last trouble of each sink that the segment tells of.
-pub(super) fn troubles(segment: &Segment, page: &mut Page) -> Vec<Trouble> {
-    let mut troubles: Vec<Trouble> = Vec::new();
-    segment.pages(page, &mut |index, _, page| {
-        for found in page.records(segment.id(index)) {
-            if let Found::Record(_, Record::Trouble { sink, since_ms, text }) = found {
-                Trouble::note(&mut troubles, &sink, since_ms, &text);
-            }
-        }
-        ControlFlow::Continue(())
-    });
-    troubles
 }

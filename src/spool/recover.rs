@@ -1,23 +1,62 @@
 //! Opening a spool after anything: a clean stop, a power cut, bits flipped by a dying card.
 
+use std::collections::VecDeque;
 use std::io;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
+use super::files::{self, Form, StoredFile};
 use super::page::{Cursors, Found, Page, PageHeader};
-use super::reader::Trouble;
 use super::record::{Record, MAX_SEQ};
 use super::sealed::{Sealed, MAX_ROWS};
 use super::segment::{HeaderState, Loaded, Segment};
-use super::stored::{self, Form, StoredFile};
-use super::writer::{Held, Writer};
+use super::trouble::Trouble;
+use super::writer::{Defined, Held, Keys, Writer, MIN_MAX_BYTES};
 use crate::platform::disk::Disk;
 use crate::series::SeriesTable;
 
 /// No frame takes less than this on disk.
 const LEAST_FRAME_BYTES: u64 = 16;
 
+impl Writer {
+    /// Opens the spool on `disk`, repairs what a crash left, and gives `table` the series of the hot segment.
+    ///
+    /// # Errors
+    /// Those of the disk; damage is no error.
+    pub fn open(disk: Arc<dyn Disk>, max_bytes: u64, table: &mut SeriesTable) -> io::Result<Self> {
+        let mut writer = Self {
+            disk,
+            max_bytes: max_bytes.max(MIN_MAX_BYTES),
+            segments: Vec::new(),
+            to_seal: VecDeque::new(),
+            seal_from_seq: 0,
+            hot: None,
+            page: Page::default(),
+            index: 0,
+            commit: 0,
+            next_slot: 0,
+            keys: Keys::default(),
+            defined: Defined::default(),
+            fresh_definitions: Vec::with_capacity(128),
+            next_seq: 1,
+            durable_seq: 1,
+            cursors: Cursors::new(),
+            troubles: Vec::new(),
+            is_dirty: false,
+            bytes_written: 0,
+        };
+        recover(&mut writer, table)?;
+        if let Err(error) = writer.make_room(0) {
+            // The cap was lowered below what cannot be removed. Nothing is added to it.
+            log::warn!("spool: {error}");
+        }
+        writer.reconcile();
+        Ok(writer)
+    }
+}
+
 /// Fills a new writer from what is on disk. Of all segments only the oldest and the newest are opened.
-pub(super) fn recover(writer: &mut Writer, table: &mut SeriesTable) -> io::Result<()> {
+fn recover(writer: &mut Writer, table: &mut SeriesTable) -> io::Result<()> {
     let mut files = Vec::new();
     for (name, len) in writer.disk.list()? {
         if let Some(file) = StoredFile::of(&name, len) {
@@ -134,7 +173,7 @@ struct Tail {
 
 /// Takes in `segment`, and goes on writing to it if it `is_newest` and sound. Whether it told of any frame.
 fn resume(writer: &mut Writer, segment: Segment, table: &mut SeriesTable, is_newest: bool) -> bool {
-    let name = stored::name(segment.number, Form::Pages);
+    let name = files::name(segment.number, Form::Pages);
     let mut page = Page::default();
     let mut tail = Tail::default();
     note_seq(writer, segment.first_frame().unwrap_or(1).saturating_sub(1));

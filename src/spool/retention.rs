@@ -4,8 +4,9 @@ use std::io;
 use std::sync::Arc;
 
 use super::cursor::Fate;
+use super::files::StoredFile;
 use super::segment::HeaderState;
-use super::stored::{self, StoredFile};
+use super::stored;
 use super::writer::Writer;
 
 impl Writer {

@@ -2,8 +2,8 @@
 
 use std::io;
 
+use super::files::{self, Form};
 use super::page::{is_right, Cursors, Page, PageHeader, PageId, CRC, PAGE_BYTES};
-use super::stored::{self, Form};
 use crate::platform::disk::{Disk, DiskFile};
 
 /// The version of the format that is written here.
@@ -116,7 +116,7 @@ impl Segment {
     /// # Errors
     /// Those of the disk; nothing is left behind then.
     pub fn create(disk: &dyn Disk, header: SegmentHeader) -> io::Result<Self> {
-        let name = stored::name(header.segment, Form::Pages);
+        let name = files::name(header.segment, Form::Pages);
         let temporary = format!("{name}.tmp");
         let len = u64::from(header.pages) * PAGE;
         // One left behind by a try that the disk did not let us tidy up.
@@ -146,7 +146,7 @@ impl Segment {
     /// # Errors
     /// Those of the disk.
     pub fn open(disk: &dyn Disk, number: u64, len: u64, write: bool) -> io::Result<Self> {
-        let file = disk.open(&stored::name(number, Form::Pages), write)?;
+        let file = disk.open(&files::name(number, Form::Pages), write)?;
         let mut bytes = [0u8; HEADER_BYTES];
         file.read_at(&mut bytes, 0)?;
         let header = SegmentHeader::decode(&bytes, MAGIC).of(number);
@@ -266,7 +266,7 @@ impl Segment {
     pub fn pages(&self, page: &mut Page, visit: &mut dyn FnMut(u32, Loaded, &Page) -> std::ops::ControlFlow<()>) {
         for index in 0..self.body_pages {
             let loaded = self.load(index, page).unwrap_or_else(|error| {
-                log::warn!("spool: read page {index} of {}: {error}", stored::name(self.number, Form::Pages));
+                log::warn!("spool: read page {index} of {}: {error}", files::name(self.number, Form::Pages));
                 page.clear();
                 Loaded::Damaged
             });

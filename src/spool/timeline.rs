@@ -5,13 +5,8 @@
 //! neighbours: an estimate, fit for people and not for an upstream.
 
 use std::cell::Cell;
-use std::io;
-use std::ops::ControlFlow;
-use std::sync::Arc;
 
-use super::reader::Reader;
 use crate::platform::clock::{BootId, Stamp, Trust};
-use crate::platform::disk::Disk;
 
 /// A wall time that nobody vouches for, further off than this from what is known, is wrong (see [`Stamp::dated_by`]).
 pub const MAX_STEP_MS: u64 = 60_000;
@@ -55,20 +50,6 @@ impl Boot {
 }
 
 impl Timeline {
-    /// The boots of all frames from number `from` on.
-    ///
-    /// # Errors
-    /// When the directory cannot be listed.
-    pub fn read(disk: &Arc<dyn Disk>, from: u64) -> io::Result<Self> {
-        let mut timeline = Self::default();
-        // Of sealed segments, no column is decoded for this.
-        Reader::new(Arc::clone(disk)).only(|_| false).frames(from, &mut |frame, _| {
-            timeline.add(&frame.stamp);
-            ControlFlow::Continue(())
-        })?;
-        Ok(timeline)
-    }
-
     /// Takes in a stamp; of one boot, in the order in which they were made.
     pub fn add(&mut self, stamp: &Stamp) {
         if stamp.boot_id == BootId::default() {

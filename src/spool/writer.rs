@@ -5,14 +5,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use super::files::{self, Form, StoredFile};
 use super::memory::HeldFrame;
 use super::page::{Cursors, Found, Page, PageHeader, PAGE_BYTES};
-use super::reader::Trouble;
 use super::record::{Key, Record, MAX_PARTS, PART_READINGS};
-use super::recover;
-use super::seal;
 use super::segment::{Segment, SegmentHeader, LEADING_PAGES};
-use super::stored::{self, Form, StoredFile};
+use super::trouble::Trouble;
 use crate::frame::Frame;
 use crate::platform::clock::Stamp;
 use crate::platform::disk::Disk;
@@ -25,9 +23,6 @@ const MAX_TROUBLE_CHARS: usize = 200;
 /// Bytes of a segment in a spool of 1 MiB or more; a day of a small host at one frame a minute.
 const SEGMENT_BYTES: u64 = 256 * 1024;
 
-/// After a failure to seal: an hour of a host at one frame a minute.
-const FRAMES_BEFORE_RETRY: u64 = 60;
-
 /// Writes frames. An error leaves it as it was, so that the same call may be tried again.
 #[derive(Debug)]
 pub struct Writer {
@@ -38,7 +33,7 @@ pub struct Writer {
     /// Numbers of those that are full and not sealed yet, oldest first.
     pub(super) to_seal: VecDeque<u64>,
     /// After a failure: sealing is tried again with this frame.
-    seal_from_seq: u64,
+    pub(super) seal_from_seq: u64,
     pub(super) hot: Option<Segment>,
     pub(super) page: Page,
     /// Where in the hot segment's body `page` belongs.
@@ -99,41 +94,6 @@ impl Defined {
 }
 
 impl Writer {
-    /// Opens the spool on `disk`, repairs what a crash left, and gives `table` the series of the hot segment.
-    ///
-    /// # Errors
-    /// Those of the disk; damage is no error.
-    pub fn open(disk: Arc<dyn Disk>, max_bytes: u64, table: &mut SeriesTable) -> io::Result<Self> {
-        let mut writer = Self {
-            disk,
-            max_bytes: max_bytes.max(MIN_MAX_BYTES),
-            segments: Vec::new(),
-            to_seal: VecDeque::new(),
-            seal_from_seq: 0,
-            hot: None,
-            page: Page::default(),
-            index: 0,
-            commit: 0,
-            next_slot: 0,
-            keys: Keys::default(),
-            defined: Defined::default(),
-            fresh_definitions: Vec::with_capacity(128),
-            next_seq: 1,
-            durable_seq: 1,
-            cursors: Cursors::new(),
-            troubles: Vec::new(),
-            is_dirty: false,
-            bytes_written: 0,
-        };
-        recover::recover(&mut writer, table)?;
-        if let Err(error) = writer.make_room(0) {
-            // The cap was lowered below what cannot be removed. Nothing is added to it.
-            log::warn!("spool: {error}");
-        }
-        writer.reconcile();
-        Ok(writer)
-    }
-
     /// Adds a frame and returns its number. It is durable once [`Writer::durable_seq`] is past that.
     ///
     /// # Errors
@@ -338,81 +298,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Seals the oldest full segment that can be, if there is one.
-    ///
-    /// The sealed form is durable under its name before the other is removed, so that a cut at any moment leaves the
-    /// one or the other, or both.
-    ///
-    /// # Errors
-    /// Those of the disk. That segment is tried again after [`FRAMES_BEFORE_RETRY`] frames.
-    pub fn seal_next(&mut self) -> io::Result<()> {
-        if self.next_seq < self.seal_from_seq {
-            return Ok(());
-        }
-        let mut later = VecDeque::new();
-        let mut outcome = Ok(());
-        while let Some(number) = self.to_seal.pop_front() {
-            match self.seal(number) {
-                Ok(true) => break,
-                // Damaged, or not worth it: it stays as it is.
-                Ok(false) => {}
-                Err(error) => {
-                    later.push_back(number);
-                    outcome = outcome.and(Err(error));
-                    self.seal_from_seq = self.next_seq + FRAMES_BEFORE_RETRY;
-                }
-            }
-        }
-        later.append(&mut self.to_seal);
-        self.to_seal = later;
-        outcome
-    }
-
-    /// Seals a segment; tells whether it did.
-    fn seal(&mut self, number: u64) -> io::Result<bool> {
-        let Some(file) = self.segments.iter().map(|held| held.file).find(|file| file.number == number) else {
-            return Ok(false);
-        };
-        let full = Segment::open(self.disk.as_ref(), number, file.len, false)?;
-        let Some(bytes) = seal::seal(&full)? else { return Ok(false) };
-        let len = bytes.len() as u64;
-        // Where there is room for both only once an older one has gone, the oldest goes first as it is.
-        if len >= file.len || self.make_room_before(len, number).is_err() {
-            return Ok(false);
-        }
-        let sealed = StoredFile { number, form: Form::Sealed, len };
-        self.publish(&sealed.name(), &bytes)?;
-        self.bytes_written += len;
-        match self.disk.remove(&file.name()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                // Both would be more than is counted.
-                self.disk.remove(&sealed.name()).ok();
-                return Err(error);
-            }
-            _ => {}
-        }
-        if let Some(held) = self.segments.iter_mut().find(|held| held.file.number == number) {
-            held.file = sealed;
-        }
-        self.disk.sync_names()?;
-        Ok(true)
-    }
-
-    /// Makes a file durable under `name`; nothing is left of it when that fails.
-    fn publish(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let temporary = format!("{name}.tmp");
-        let publish = || {
-            self.disk.write_new(&temporary, bytes)?;
-            self.disk.rename(&temporary, name)?;
-            self.disk.sync_names()
-        };
-        publish().inspect_err(|_| {
-            // Whichever of the two names it got to; the first error is the one to tell.
-            self.disk.remove(&temporary).ok();
-            self.disk.remove(name).ok();
-        })
-    }
-
     /// Reopens the hot segment's file after an error: a disk that came back is another one to the kernel.
     pub fn reopen(&mut self) {
         let Some(hot) = &self.hot else { return };
@@ -420,7 +305,7 @@ impl Writer {
         match Segment::open(self.disk.as_ref(), hot.number, len, true) {
             Ok(segment) => self.hot = Some(segment),
             Err(error) => {
-                crate::verbose!("spool: reopen segment {}: {error}", stored::name(hot.number, Form::Pages));
+                crate::verbose!("spool: reopen segment {}: {error}", files::name(hot.number, Form::Pages));
             }
         }
     }

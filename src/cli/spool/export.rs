@@ -27,7 +27,7 @@ pub(super) fn run(directory: &Path, arguments: &Arguments, terminal: &mut Termin
     let format = arguments.text("format").unwrap_or_else(|| "csv".to_owned());
     let disk = super::disk(directory)?;
     let selection = Selection::of(arguments)?;
-    let timeline = Timeline::read(&disk, 0).map_err(super::failed(directory))?;
+    let timeline = Reader::new(Arc::clone(&disk)).timeline(0).map_err(super::failed(directory))?;
     let mut export = Export { disk, selection, timeline, out: String::new(), terminal };
     match format.as_str() {
         "csv" => {

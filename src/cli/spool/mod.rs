@@ -13,7 +13,7 @@ use crate::platform::clock::Stamp;
 use crate::platform::date::Date;
 use crate::platform::decimal::Decimal;
 use crate::platform::disk::{Disk, RealDisk};
-use crate::spool::{list, Damage, Form, Reader, Time, Timeline};
+use crate::spool::{list, Damage, Form, Reader, Time};
 
 pub(super) const COMMAND: Command = Command {
     name: "spool",
@@ -58,7 +58,7 @@ fn failed(directory: &Path) -> impl Fn(std::io::Error) -> Stop + '_ {
 
 fn ls(directory: &Path, terminal: &mut Terminal) -> Outcome {
     let disk = disk(directory)?;
-    let timeline = Timeline::read(&disk, 0).map_err(failed(directory))?;
+    let timeline = Reader::new(Arc::clone(&disk)).timeline(0).map_err(failed(directory))?;
     let date = |at: Option<(u64, Stamp)>| at.map_or("-".to_owned(), |(_, stamp)| in_short(timeline.time(&stamp)));
     terminal.heading("segment          form      bytes frames from                  to");
     for file in list(disk.as_ref()).map_err(failed(directory))? {
