@@ -50,6 +50,7 @@ fn a_warm_cycle_with_its_append_and_sync_allocates_nothing() {
     config.spool.sync_interval = Duration::ZERO;
     let mut collector = Collector::open(&config, Host::new(Path::new("/")), Duration::ZERO).unwrap();
     let clock = SystemClock::new(Path::new("/"));
+    collector.spool.update_cursor("mackerel", |_| ());
     collector.collect(clock.now());
     collector.collect(clock.now());
     let before = collector.spool.bytes_written();

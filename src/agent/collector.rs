@@ -3,29 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::own::Own;
 use crate::config::Config;
 use crate::frame::Frame;
 use crate::platform::clock::{Stamp, Trust};
 use crate::platform::host::Host;
-use crate::sensor::{Readings, Sampler, Slot};
-use crate::series::{Kind, Metric, Series, SeriesTable};
+use crate::sensor::{Readings, Sampler};
+use crate::series::SeriesTable;
 use crate::spool::{HeldFrame, Limits, OpenError, Spool, MAX_STEP_MS};
-
-const BYTES_WRITTEN: Metric = Metric {
-    name: "iwashi.spool.bytes_written",
-    kind: Kind::Counter,
-    unit: "bytes",
-    source: "iwashi",
-    help: "bytes written to the disk for the spool since iwashi started, file system overhead excluded",
-};
-
-const DROPPED_FRAMES: Metric = Metric {
-    name: "iwashi.spool.dropped_frames",
-    kind: Kind::Counter,
-    unit: "frames",
-    source: "iwashi",
-    help: "frames for which neither disk nor memory had room since iwashi started",
-};
 
 /// Samples frames and keeps them.
 #[derive(Debug)]
@@ -36,7 +21,7 @@ pub struct Collector {
     pub spool: Spool,
     frame: Box<Frame>,
     before: Box<Frame>,
-    own: [Slot; 2],
+    own: Own,
     dropped_readings: u64,
     /// A moment of this boot when the time was known.
     anchor: Option<Stamp>,
@@ -59,7 +44,7 @@ impl Collector {
             spool,
             frame: Box::default(),
             before: Box::default(),
-            own: [Slot::default(); 2],
+            own: Own::default(),
             dropped_readings: 0,
         })
     }
@@ -74,10 +59,7 @@ impl Collector {
         std::mem::swap(&mut self.frame, &mut self.before);
         self.sampler.sample(stamp, &mut self.table, &mut self.frame);
         let mut readings = Readings::new(&mut self.frame, &mut self.table, &mut self.dropped_readings);
-        let own = [(BYTES_WRITTEN, self.spool.bytes_written()), (DROPPED_FRAMES, self.spool.dropped_frames())];
-        for (slot, (metric, value)) in self.own.iter_mut().zip(own) {
-            readings.push_counter(slot, || Series::new(&metric, &[]), value);
-        }
+        self.own.push(&self.spool, &mut readings);
         self.spool.append(&mut self.frame, &mut self.table);
     }
 
@@ -119,7 +101,7 @@ impl Collector {
         log::info!("series: {} numbers were given out; starting anew", self.table.len());
         self.table = SeriesTable::next(&self.table);
         self.sampler.reset_series();
-        self.own = [Slot::default(); 2];
+        self.own = Own::default();
         self.before.restart(Stamp::default());
         self.frame.restart(Stamp::default());
     }

@@ -2,6 +2,7 @@
 
 pub mod collector;
 pub mod once;
+mod own;
 pub mod tick;
 pub mod uploader;
 

@@ -153,7 +153,9 @@ fn print(status: &Status, terminal: &mut Terminal) {
         };
         terminal.line(&format!("  last frame   {age} ago"));
     }
-    for (series, value) in status.own.iter().filter(|(series, value)| *value != 0 && !series.contains("bytes")) {
+    // Those of sinks are told with each sink.
+    let is_warning = |series: &str| !series.contains("bytes") && !series.starts_with("iwashi.sink.");
+    for (series, value) in status.own.iter().filter(|(series, value)| *value != 0 && is_warning(series)) {
         terminal.line(&terminal.warning(&format!("  {series} {value}")));
     }
     if status.failing.is_empty() {

@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use cursor::{Cursor, Fate};
+pub use cursor::{Cursor, Fate, MAX_SINKS};
 pub use decode::Damage;
 pub use files::{list, Form, StoredFile};
 pub use memory::HeldFrame;
@@ -306,15 +306,19 @@ impl Spool {
     /// The cursor of `sink`; a new one where the disk has none.
     #[must_use]
     pub fn cursor(&self, sink: &str) -> Cursor {
-        let known = self.writer.as_ref().and_then(|writer| writer.cursors().iter().find(|cursor| cursor.sink == sink));
-        known.cloned().unwrap_or_else(|| Cursor::new(sink))
+        self.cursors().iter().find(|cursor| cursor.sink == sink).cloned().unwrap_or_else(|| Cursor::new(sink))
     }
 
     /// When an upstream last told the time, as far as it is known on disk.
     #[must_use]
     pub fn server_time(&self) -> Option<Stamp> {
-        let cursors = self.writer.as_ref()?.cursors();
-        cursors.iter().map(|cursor| cursor.server_time).max_by_key(|stamp| (stamp.trust, stamp.wall_ms))
+        self.cursors().iter().map(|cursor| cursor.server_time).max_by_key(|stamp| (stamp.trust, stamp.wall_ms))
+    }
+
+    /// All cursors; none where there is no disk to keep them on.
+    #[must_use]
+    pub fn cursors(&self) -> &[Cursor] {
+        self.writer.as_ref().map_or(&[], |writer| writer.cursors())
     }
 
     /// See [`Writer::set_trouble`].

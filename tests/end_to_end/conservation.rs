@@ -46,6 +46,10 @@ fn nothing_is_lost_or_invented_through_kills_and_outages() {
     assert_eq!(frames[..after_second_kill.len()], after_second_kill);
     expected::assert_same(&home, &fake);
     home.assert_all_accounted_for();
+    // Each frame tells how far the sink had come when it was taken.
+    let told = frames.iter().map(|frame| frame.values[r#"iwashi.sink.frames{sink="mackerel",fate="delivered"}"#]);
+    let told: Vec<f64> = told.collect();
+    assert!(told.is_sorted() && told.first() == Some(&0.0) && told.last() > told.first(), "{told:?}");
     assert_eq!(home.trouble(), "", "the trouble is over");
     assert_eq!(fake.hosts().len(), 1);
     assert!(!fake.wait_until(Duration::ZERO, |state| state.dropped_old + state.dropped_future > 0));
