@@ -18,7 +18,7 @@ impl Writer {
     /// one or the other, or both.
     ///
     /// # Errors
-    /// Those of the disk. That segment is tried again after [`FRAMES_BEFORE_RETRY`] frames.
+    /// Those of the disk. That segment is tried again an hour of frames later.
     pub fn seal_next(&mut self) -> io::Result<()> {
         if self.next_seq < self.seal_from_seq {
             return Ok(());
