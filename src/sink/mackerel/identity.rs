@@ -136,7 +136,7 @@ impl Mackerel {
                 return Ok(id);
             }
         }
-        let answer = self.client.call(&Method::POST, "/api/v0/hosts", &json(&self.spec())?)?;
+        let answer = self.client.call(&Method::POST, "/api/v0/hosts", &json(&self.spec()?)?)?;
         let id = id_in(&answer).ok_or_else(|| Failure::later("the answer to a registration has no id in it"))?;
         log::info!("mackerel: registered as host {id}");
         Ok(id)
