@@ -1,4 +1,4 @@
-//! Sealing: a full segment becomes columns, and takes a third of the space.
+//! Sealing: a full segment becomes columns, and takes less than half the space.
 //!
 //! Nothing of the full segment is touched until the sealed one is durable under its name. A segment with damage is
 //! left as it is, so that nothing more can be lost of it.
